@@ -1,15 +1,22 @@
 \echo Use "CREATE EXTENSION etl_framework" to load this file. \quit
 
+-- The script is executed with search_path "pg_catalog, pg_temp" (see the control
+-- file), so what is not qualified here can only be the system's own.  Views
+-- keep what their names meant now; functions are in C.
+
 -- The script makes the schema itself: a schema of that name that somebody
 -- else made is an error here, and never adopted.
 CREATE SCHEMA etl;
-COMMENT ON SCHEMA etl IS 'etl_framework: pipelines of SQL steps';
 GRANT USAGE ON SCHEMA etl TO PUBLIC;
+COMMENT ON SCHEMA etl IS
+'etl_framework: pipelines of SQL steps, which background workers execute as their dependencies allow.
+Define: create_pipeline, add_step, alter_step.  Run: run, start, wait, cancel.  Watch: progress, run_log, log.';
 
 -- ---------------------------------------------------------------------------
 -- State.  Private tables: no grants to anybody and no row-level security, so
 -- that dumps work.  What users see are the views further down.  All writes are
--- made by the extension's C code, as the owner of these tables.
+-- made by the extension's C code, as the owner of these tables, and that code
+-- (src/catalog.c, which says why) keeps the references between them.
 -- ---------------------------------------------------------------------------
 
 -- A pipeline's id is never reused: a new pipeline of an old name never shows
@@ -18,7 +25,7 @@ CREATE TABLE etl.pipeline_data (
     pipeline_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     pipeline    text NOT NULL,
     owner       regrole NOT NULL,
-    created_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    created_at  timestamptz NOT NULL DEFAULT now(),
     dropped_at  timestamptz
 );
 CREATE UNIQUE INDEX pipeline_data_name ON etl.pipeline_data (pipeline) WHERE dropped_at IS NULL;
@@ -26,11 +33,11 @@ CREATE UNIQUE INDEX pipeline_data_name ON etl.pipeline_data (pipeline) WHERE dro
 -- One row a version.  All definition changes of one transaction make one
 -- version: created_xid and created_at tell whether the newest one is ours.
 CREATE TABLE etl.version_data (
-    pipeline_id int NOT NULL REFERENCES etl.pipeline_data ON DELETE CASCADE,
+    pipeline_id int NOT NULL,
     version     int NOT NULL,
-    created_at  timestamptz NOT NULL DEFAULT pg_catalog.transaction_timestamp(),
+    created_at  timestamptz NOT NULL DEFAULT transaction_timestamp(),
     created_by  name NOT NULL,
-    created_xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
+    created_xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     description text,
     PRIMARY KEY (pipeline_id, version)
 );
@@ -38,7 +45,7 @@ CREATE TABLE etl.version_data (
 -- The options of create_pipeline and alter_pipeline: a row is valid for the
 -- versions from from_version to before until_version (NULL: up to the newest).
 CREATE TABLE etl.option_data (
-    pipeline_id   int NOT NULL REFERENCES etl.pipeline_data ON DELETE CASCADE,
+    pipeline_id   int NOT NULL,
     from_version  int NOT NULL,
     until_version int,
     target_schema text NOT NULL,
@@ -61,7 +68,7 @@ CREATE TABLE etl.option_data (
 -- (identifiers quoted where needed, perhaps with a schema), depends_on is what
 -- the user added.
 CREATE TABLE etl.step_data (
-    pipeline_id     int NOT NULL REFERENCES etl.pipeline_data ON DELETE CASCADE,
+    pipeline_id     int NOT NULL,
     step_id         int NOT NULL,
     from_version    int NOT NULL,
     until_version   int,
@@ -87,13 +94,15 @@ CREATE TABLE etl.step_data (
     PRIMARY KEY (pipeline_id, step_id, from_version),
     CHECK (until_version > from_version)
 );
+-- One step of a name in the newest version, and (for metadata_all) in any other.
 CREATE UNIQUE INDEX step_data_name ON etl.step_data (pipeline_id, process_name) WHERE until_version IS NULL;
+CREATE UNIQUE INDEX step_data_history ON etl.step_data (pipeline_id, process_name, from_version);
 
 CREATE SEQUENCE etl.run_id_seq AS bigint;
 
 CREATE TABLE etl.run_data (
     run_id        bigint PRIMARY KEY,
-    pipeline_id   int NOT NULL REFERENCES etl.pipeline_data,
+    pipeline_id   int NOT NULL,
     version       int NOT NULL,
     requested_by  name NOT NULL,
     start_time    timestamptz NOT NULL,
@@ -111,7 +120,7 @@ CREATE INDEX run_data_running ON etl.run_data (pipeline_id) WHERE status = 'RUNN
 -- One row an attempt.  A step that is skipped, or cancelled before its first
 -- attempt, has one row with attempt 0.
 CREATE TABLE etl.attempt_data (
-    run_id            bigint NOT NULL REFERENCES etl.run_data ON DELETE CASCADE,
+    run_id            bigint NOT NULL,
     step_id           int NOT NULL,
     process_name      text NOT NULL,
     attempt           int NOT NULL,
@@ -136,23 +145,34 @@ CREATE TABLE etl.attempt_data (
 );
 
 -- The tables that steps made, as published.  A table that is not here is never
--- touched.
+-- touched.  regclass, so that a dump keeps the reference: there it is a name.
 CREATE TABLE etl.output_data (
-    pipeline_id  int NOT NULL REFERENCES etl.pipeline_data ON DELETE CASCADE,
-    schema_name  name NOT NULL,
+    pipeline_id  int NOT NULL,
+    schema_name  text NOT NULL,
     process_name text NOT NULL,
-    relid        oid NOT NULL,
+    relid        regclass NOT NULL,
     run_id       bigint NOT NULL,
     count_rows   bigint,
     table_size   bigint,
     PRIMARY KEY (pipeline_id, schema_name, process_name)
 );
 
-SELECT pg_catalog.pg_extension_config_dump('etl.pipeline_data', '');
-SELECT pg_catalog.pg_extension_config_dump('etl.version_data', '');
-SELECT pg_catalog.pg_extension_config_dump('etl.option_data', '');
-SELECT pg_catalog.pg_extension_config_dump('etl.step_data', '');
-SELECT pg_catalog.pg_extension_config_dump('etl.pipeline_data_pipeline_id_seq', '');
+REVOKE ALL ON
+    etl.pipeline_data, etl.version_data, etl.option_data, etl.step_data,
+    etl.run_data, etl.attempt_data, etl.output_data
+FROM PUBLIC;
+REVOKE ALL ON SEQUENCE etl.run_id_seq, etl.pipeline_data_pipeline_id_seq FROM PUBLIC;
+
+-- Dumps contain the definitions and what they made; logs stay behind.  The run
+-- ids go on where they were: the registry of outputs mentions old ones.
+SELECT pg_extension_config_dump('etl.pipeline_data', '');
+SELECT pg_extension_config_dump('etl.version_data', '');
+SELECT pg_extension_config_dump('etl.option_data', '');
+SELECT pg_extension_config_dump('etl.step_data', '');
+SELECT pg_extension_config_dump('etl.output_data',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) relid)');
+SELECT pg_extension_config_dump('etl.pipeline_data_pipeline_id_seq', '');
+SELECT pg_extension_config_dump('etl.run_id_seq', '');
 
 -- ---------------------------------------------------------------------------
 -- Definitions
@@ -165,14 +185,37 @@ CREATE FUNCTION etl.create_pipeline(
     ordering text = 'graph', durability text = 'unlogged', description text = NULL)
 RETURNS void LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'etl_create_pipeline';
+COMMENT ON FUNCTION etl.create_pipeline IS
+'Makes an empty pipeline, version 1, owned by the current user, as whom its steps will run.
+pipeline: its name, unique in the database, at most 63 bytes.
+target_schema: where its tables go; the pipeline''s name if NULL.  Created if it does not exist; else the owner needs CREATE on it.
+search_path: how tables and functions are found that are neither steps nor qualified; if NULL the caller''s current setting.  "$user" is replaced at once by the current user''s name.
+max_parallel: how many steps may run at a time, 1 to 1024; if NULL the server''s settings decide.
+max_attempts: how often a step is tried, 1 to 1000.
+retry_delay: the pause before the second attempt; doubled for each further one, up to 5 minutes.
+retry_on: which errors are worth another attempt: transient, any, SQLSTATEs, classes of them (their first two characters).
+step_timeout, run_timeout: for one attempt, and for the run; NULL: none.  In all intervals a month counts as 30 days and 12 months as 365.25.
+ordering: graph, or staged: steps of execution_order n start when all of lower orders have ended.
+durability: which tables are logged, where a step does not say: unlogged (none), outputs (of steps that no step reads), all.
+NULL means the default, for each argument but pipeline.
+Errors: duplicate_object if the name is taken, also by a pipeline that the caller may not see; reserved_name, insufficient_privilege for the schema; invalid_parameter_value, name_too_long.';
 
 CREATE FUNCTION etl.alter_pipeline(pipeline text, changes jsonb)
 RETURNS void LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'etl_alter_pipeline';
+COMMENT ON FUNCTION etl.alter_pipeline IS
+'Changes options of a pipeline, as part of the version that this transaction makes; runs that are on keep theirs.
+changes: a JSON object whose keys are arguments of create_pipeline, but not pipeline.  What is not mentioned stays as it is, null sets the default (for search_path: the caller''s setting).  Intervals are strings.  Without any difference no version is made.
+Tables in the former target_schema stay where they are.
+Errors: undefined_object for a pipeline that does not exist or that the caller may not see; invalid_parameter_value for an unknown key or a value of a wrong type; those of create_pipeline.';
 
 CREATE FUNCTION etl.drop_pipeline(pipeline text, drop_tables bool = false)
 RETURNS void LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'etl_drop_pipeline';
+COMMENT ON FUNCTION etl.drop_pipeline IS
+'Drops a pipeline with all versions of its definition.  Its logs stay visible to those who could see it, and its name is free.
+drop_tables: also drops the tables that its runs made (those that still have their names), as DROP TABLE without CASCADE; otherwise they stay and are from now on ordinary tables.  The target schema stays.
+Errors: undefined_object as in alter_pipeline; object_in_use while a run is on; dependent_objects_still_exist.';
 
 CREATE FUNCTION etl.add_step(
     pipeline text, process_name text, sql_query text, depends_on text[] = NULL,
@@ -182,14 +225,40 @@ CREATE FUNCTION etl.add_step(
     step_timeout interval = NULL, description text = NULL, step_id int = NULL)
 RETURNS int LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'etl_add_step';
+COMMENT ON FUNCTION etl.add_step IS
+'Adds a step to a pipeline, as part of the version that this transaction makes.  Returns its step_id.
+process_name: the step''s name and its table''s, at most 63 bytes.
+sql_query: one query, whose result becomes the table, or other statements (a command step, which makes none).  Tables that are named like a step of the pipeline (unqualified, or in the target schema) mean that step''s table, and that step runs first.
+depends_on: names of further steps that must succeed first; for what the SQL does not show.  They may be added later.
+execution_order: among steps that could start, smaller numbers first; NULL: the level in the graph.
+broadcast: joins of this step are hash joins whose small side each parallel process reads for itself.
+cache: the table is written into shared buffers and stays there for the steps that read it.
+persist: the table is logged (survives a crash) or not; NULL: what the pipeline''s durability says.
+repartition, repartition_by: the table is hash-partitioned so many ways (1 to 1024), by these columns.
+keep: false: the table goes as soon as the last step that reads it has ended, and is not published.
+indexes: for each index what follows the table''s name in CREATE INDEX: (a), UNIQUE (a, b), USING gin (c).
+checks: not supported yet.
+settings: name=value, for this step only; not search_path, role, statement_timeout and those of transactions.
+max_attempts, step_timeout: instead of the pipeline''s.
+step_id: 1 or more; NULL: 1 + the highest one that any version has.
+cache, persist, repartition, indexes, checks and keep => false are not for command steps.
+Errors: undefined_object as in alter_pipeline; duplicate_object for a name or step_id that is taken; syntax_error, with its position in the SQL; invalid_parameter_value, name_too_long; ZE005 for a step that reads or depends on itself.  Cycles and unknown names in depends_on are found when the pipeline is run.';
 
 CREATE FUNCTION etl.alter_step(pipeline text, process_name text, changes jsonb)
 RETURNS void LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'etl_alter_step';
+COMMENT ON FUNCTION etl.alter_step IS
+'Changes a step, as part of the version that this transaction makes; runs that are on keep theirs.
+changes: a JSON object whose keys are arguments of add_step.  What is not mentioned stays as it is, null sets the default.  Arrays are JSON arrays of strings, intervals are strings.  Without any difference no version is made.
+pipeline, process_name and step_id cannot be changed: other steps'' SQL and the table go by the name.  Drop the step and add it under its new one.
+Errors: undefined_object for the pipeline or the step; invalid_parameter_value for an unknown key or a value of a wrong type; those of add_step.';
 
 CREATE FUNCTION etl.drop_step(pipeline text, process_name text)
 RETURNS void LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'etl_drop_step';
+COMMENT ON FUNCTION etl.drop_step IS
+'Removes a step, as part of the version that this transaction makes.  Its table stays until the pipeline is dropped with drop_tables; steps that read it read that table, as of the last run that made it.
+Errors: undefined_object for the pipeline or the step.';
 
 -- ---------------------------------------------------------------------------
 -- Running
@@ -233,7 +302,8 @@ CREATE VIEW etl.pipeline WITH (security_barrier) AS
 SELECT p.pipeline,
        p.owner,
        o.target_schema,
-       v.version AS current_version,
+       (SELECT max(v.version) FROM etl.version_data v
+        WHERE v.pipeline_id = p.pipeline_id) AS current_version,
        o.search_path,
        o.max_parallel,
        o.max_attempts,
@@ -246,28 +316,32 @@ SELECT p.pipeline,
        o.description,
        p.created_at
 FROM etl.pipeline_data p
-JOIN LATERAL (SELECT max(d.version) AS version FROM etl.version_data d
-              WHERE d.pipeline_id = p.pipeline_id) v ON true
 JOIN etl.option_data o ON o.pipeline_id = p.pipeline_id AND o.until_version IS NULL
-WHERE p.dropped_at IS NULL AND pg_catalog.pg_has_role(p.owner, 'USAGE');
+WHERE p.dropped_at IS NULL AND pg_has_role(p.owner, 'USAGE');
 
--- Every step of every version of every pipeline, as it was then.
-CREATE VIEW etl.metadata_history WITH (security_barrier) AS
-SELECT p.pipeline,
+-- Every step of every version.  Private: etl.metadata and etl.metadata_at show
+-- parts of it.  The names in reads and writes are taken apart rather than put
+-- together for the comparison: how they are quoted depends on settings and on
+-- the server's version.
+CREATE VIEW etl.metadata_all AS
+SELECT p.pipeline_id,
+       p.owner,
+       p.pipeline,
        v.version,
        s.step_id,
        s.process_name,
        s.sql_query,
        (SELECT array_agg(d.name ORDER BY d.name)
         FROM (SELECT u.process_name AS name
-              FROM etl.step_data u
+              FROM unnest(s.reads || s.writes) AS r(reference)
+              CROSS JOIN LATERAL parse_ident(r.reference) AS i(parts)
+              JOIN etl.step_data u ON u.process_name = i.parts[cardinality(i.parts)]
               WHERE u.pipeline_id = s.pipeline_id
                 AND u.from_version <= v.version
                 AND (u.until_version IS NULL OR u.until_version > v.version)
-                AND (ARRAY[quote_ident(u.process_name),
-                           quote_ident(o.target_schema) || '.' || quote_ident(u.process_name)]
-                     && (s.reads || s.writes))
-                AND u.process_name <> s.process_name
+                AND (cardinality(i.parts) = 1
+                     OR cardinality(i.parts) = 2 AND i.parts[1] = o.target_schema)
+                AND u.step_id <> s.step_id
               UNION
               SELECT unnest(s.depends_on)) d) AS depends_on,
        s.execution_order,
@@ -286,11 +360,86 @@ SELECT p.pipeline,
        s.kind
 FROM etl.pipeline_data p
 JOIN etl.version_data v ON v.pipeline_id = p.pipeline_id
-JOIN etl.option_data o ON o.pipeline_id = p.pipeline_id AND o.from_version <= v.version
+JOIN etl.option_data o ON o.pipeline_id = v.pipeline_id AND o.from_version <= v.version
      AND (o.until_version IS NULL OR o.until_version > v.version)
-JOIN etl.step_data s ON s.pipeline_id = p.pipeline_id AND s.from_version <= v.version
+JOIN etl.step_data s ON s.pipeline_id = v.pipeline_id AND s.from_version <= v.version
      AND (s.until_version IS NULL OR s.until_version > v.version)
-WHERE p.dropped_at IS NULL AND pg_catalog.pg_has_role(p.owner, 'USAGE');
+WHERE p.dropped_at IS NULL;
+REVOKE ALL ON etl.metadata_all FROM PUBLIC;
+
+CREATE VIEW etl.metadata WITH (security_barrier) AS
+SELECT m.pipeline,
+       m.version,
+       m.step_id,
+       m.process_name,
+       m.sql_query,
+       m.depends_on,
+       m.execution_order,
+       m.broadcast,
+       m.cache,
+       m.persist,
+       m.repartition,
+       m.repartition_by,
+       m.keep,
+       m.indexes,
+       m.checks,
+       m.settings,
+       m.max_attempts,
+       m.step_timeout,
+       m.description,
+       m.kind
+FROM etl.metadata_all m
+WHERE pg_has_role(m.owner, 'USAGE')
+  AND m.version = (SELECT max(v.version) FROM etl.version_data v
+                   WHERE v.pipeline_id = m.pipeline_id);
+
+CREATE FUNCTION etl.metadata_at(pipeline text, version int)
+RETURNS SETOF etl.metadata LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100
+AS 'MODULE_PATHNAME', 'etl_metadata_at';
+
+-- The checksum covers what a version says, in a form that depends on no setting;
+-- step_id, which only numbers the steps, is left out.
+CREATE VIEW etl.version WITH (security_barrier) AS
+SELECT p.pipeline,
+       v.version,
+       v.created_at,
+       v.created_by,
+       v.description,
+       (SELECT encode(sha256(convert_to(concat(
+                   jsonb_build_array(
+                       o.target_schema, o.search_path, o.max_parallel, o.max_attempts,
+                       extract(epoch FROM o.retry_delay), o.retry_on,
+                       extract(epoch FROM o.step_timeout), extract(epoch FROM o.run_timeout),
+                       o.ordering, o.durability, o.description),
+                   string_agg(s.checksum, ' ' ORDER BY s.checksum)), 'UTF8')), 'hex')
+        FROM (SELECT encode(sha256(convert_to(jsonb_build_array(
+                         d.process_name, d.sql_query, d.depends_on, d.execution_order,
+                         d.broadcast, d.cache, d.persist, d.repartition, d.repartition_by,
+                         d.keep, d.indexes, d.checks, d.settings, d.max_attempts,
+                         extract(epoch FROM d.step_timeout), d.description)::text,
+                     'UTF8')), 'hex') COLLATE "C" AS checksum
+              FROM etl.step_data d
+              WHERE d.pipeline_id = v.pipeline_id
+                AND d.from_version <= v.version
+                AND (d.until_version IS NULL OR d.until_version > v.version)) s) AS checksum
+FROM etl.pipeline_data p
+JOIN etl.version_data v ON v.pipeline_id = p.pipeline_id
+JOIN etl.option_data o ON o.pipeline_id = v.pipeline_id AND o.from_version <= v.version
+     AND (o.until_version IS NULL OR o.until_version > v.version)
+WHERE p.dropped_at IS NULL AND pg_has_role(p.owner, 'USAGE');
+
+CREATE VIEW etl.output WITH (security_barrier) AS
+SELECT p.pipeline,
+       d.process_name,
+       d.schema_name,
+       CASE WHEN c.oid IS NOT NULL THEN d.relid END AS relation,
+       d.run_id,
+       d.count_rows,
+       d.table_size
+FROM etl.output_data d
+JOIN etl.pipeline_data p ON p.pipeline_id = d.pipeline_id
+LEFT JOIN pg_class c ON c.oid = d.relid
+WHERE p.dropped_at IS NULL AND pg_has_role(p.owner, 'USAGE');
 
 CREATE VIEW etl.run_log WITH (security_barrier) AS
 SELECT r.run_id,
@@ -306,8 +455,8 @@ SELECT r.run_id,
        r.step_count,
        r.pid
 FROM etl.run_data r
-JOIN etl.pipeline_data p USING (pipeline_id)
-WHERE pg_catalog.pg_has_role(p.owner, 'USAGE');
+JOIN etl.pipeline_data p ON p.pipeline_id = r.pipeline_id
+WHERE pg_has_role(p.owner, 'USAGE');
 
 CREATE VIEW etl.log WITH (security_barrier) AS
 SELECT a.run_id,
@@ -336,6 +485,126 @@ SELECT a.run_id,
        a.temp_blks_written,
        a.wal_bytes
 FROM etl.attempt_data a
-JOIN etl.run_data r USING (run_id)
-JOIN etl.pipeline_data p USING (pipeline_id)
-WHERE pg_catalog.pg_has_role(p.owner, 'USAGE');
+JOIN etl.run_data r ON r.run_id = a.run_id
+JOIN etl.pipeline_data p ON p.pipeline_id = r.pipeline_id
+WHERE pg_has_role(p.owner, 'USAGE');
+
+-- A step counts as what its newest attempt says.
+CREATE VIEW etl.progress WITH (security_barrier) AS
+SELECT r.run_id,
+       p.pipeline,
+       r.version,
+       t.status,
+       r.start_time,
+       clock_timestamp() - r.start_time AS elapsed,
+       r.step_count AS steps,
+       a.done,
+       a.running,
+       a.failed,
+       a.skipped,
+       r.step_count - a.done - a.running - a.failed - a.skipped AS waiting,
+       a.running_steps
+FROM etl.run_data r
+JOIN etl.pipeline_data p ON p.pipeline_id = r.pipeline_id
+CROSS JOIN LATERAL etl.run_status(r.run_id, r.status) AS t(status)
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE n.status = 'SUCCESS')::int AS done,
+           count(*) FILTER (WHERE n.status = 'RUNNING')::int AS running,
+           count(*) FILTER (WHERE n.status = 'FAILED' AND n.retry_at IS NULL)::int AS failed,
+           count(*) FILTER (WHERE n.status IN ('SKIPPED', 'CANCELLED'))::int AS skipped,
+           array_agg(n.process_name ORDER BY n.start_time, n.process_name)
+               FILTER (WHERE n.status = 'RUNNING') AS running_steps
+    FROM (SELECT DISTINCT ON (d.step_id) d.process_name, d.status, d.retry_at, d.start_time
+          FROM etl.attempt_data d
+          WHERE d.run_id = r.run_id
+          ORDER BY d.step_id, d.attempt DESC) n) a
+WHERE r.status = 'RUNNING'
+  AND t.status IN ('RUNNING', 'UNKNOWN')
+  AND pg_has_role(p.owner, 'USAGE');
+
+GRANT SELECT ON
+    etl.pipeline, etl.version, etl.metadata, etl.output, etl.run_log, etl.log, etl.progress
+TO PUBLIC;
+
+COMMENT ON FUNCTION etl.metadata_at IS
+'The steps of any version of a pipeline, as etl.metadata shows those of the newest, ascending step_id.
+Errors: undefined_object for a pipeline that does not exist or that the caller may not see, or has no such version.';
+
+COMMENT ON VIEW etl.pipeline IS
+'The pipelines whose owner''s privileges the current user has, with the options of their newest version.';
+COMMENT ON COLUMN etl.pipeline.owner IS 'the role as whom its steps run';
+COMMENT ON COLUMN etl.pipeline.target_schema IS 'where its tables are';
+COMMENT ON COLUMN etl.pipeline.current_version IS 'the newest version, which a run takes by default';
+COMMENT ON COLUMN etl.pipeline.search_path IS 'how tables and functions are found that are neither steps nor qualified';
+COMMENT ON COLUMN etl.pipeline.max_parallel IS 'how many steps may run at a time; NULL: the server''s settings decide';
+COMMENT ON COLUMN etl.pipeline.max_attempts IS 'how often a step is tried that does not say it itself';
+COMMENT ON COLUMN etl.pipeline.retry_delay IS 'the pause before the second attempt; doubled for each further one';
+COMMENT ON COLUMN etl.pipeline.retry_on IS 'which errors are worth another attempt: transient, any, SQLSTATEs, their classes';
+COMMENT ON COLUMN etl.pipeline.step_timeout IS 'for one attempt of a step that does not say it itself; NULL: none';
+COMMENT ON COLUMN etl.pipeline.run_timeout IS 'for a run; NULL: none';
+COMMENT ON COLUMN etl.pipeline.ordering IS 'graph, or staged: execution_order is a barrier';
+COMMENT ON COLUMN etl.pipeline.durability IS 'which tables are logged, where a step does not say: unlogged (none), outputs (of steps that no step reads), all';
+
+COMMENT ON VIEW etl.version IS
+'The versions of the visible pipelines.  All definition changes of one transaction make one version.';
+COMMENT ON COLUMN etl.version.created_at IS 'when that transaction began';
+COMMENT ON COLUMN etl.version.created_by IS 'the user who made its first change';
+COMMENT ON COLUMN etl.version.checksum IS
+'SHA-256, in hexadecimal, of the options and the steps without their step_id: equal in two versions that say the same, of this or of another database';
+
+COMMENT ON VIEW etl.metadata IS
+'The steps of the newest version of the visible pipelines; etl.metadata_at shows other versions.';
+COMMENT ON COLUMN etl.metadata.process_name IS 'the step''s name, and its table''s';
+COMMENT ON COLUMN etl.metadata.depends_on IS
+'the steps that must succeed first: those that the SQL reads or writes and those that were declared; NULL: none';
+COMMENT ON COLUMN etl.metadata.execution_order IS 'among steps that could start, smaller first; NULL: the level in the graph';
+COMMENT ON COLUMN etl.metadata.broadcast IS 'joins are hash joins whose small side each parallel process reads for itself';
+COMMENT ON COLUMN etl.metadata.cache IS 'the table is written into shared buffers and stays there';
+COMMENT ON COLUMN etl.metadata.persist IS 'the table is logged; NULL: what the pipeline''s durability says';
+COMMENT ON COLUMN etl.metadata.repartition IS 'number of hash partitions; NULL: an unpartitioned table';
+COMMENT ON COLUMN etl.metadata.repartition_by IS 'the partition key; NULL: chosen by the extension';
+COMMENT ON COLUMN etl.metadata.keep IS 'false: the table goes when the last step that reads it has ended';
+COMMENT ON COLUMN etl.metadata.max_attempts IS 'NULL: the pipeline''s';
+COMMENT ON COLUMN etl.metadata.step_timeout IS 'for one attempt; NULL: the pipeline''s';
+COMMENT ON COLUMN etl.metadata.kind IS
+'query: makes a table; command: statements, executed in one transaction; command alone: one statement outside any transaction block';
+
+COMMENT ON VIEW etl.output IS
+'The tables that the visible pipelines made, as last published.  A table that is not here is never touched.';
+COMMENT ON COLUMN etl.output.schema_name IS 'the target schema that it was published in';
+COMMENT ON COLUMN etl.output.relation IS 'the table; NULL if it was dropped';
+COMMENT ON COLUMN etl.output.run_id IS 'the run that its rows come from';
+COMMENT ON COLUMN etl.output.count_rows IS 'its rows when it was published';
+COMMENT ON COLUMN etl.output.table_size IS 'bytes, with everything that belongs to it, when it was published';
+
+COMMENT ON VIEW etl.run_log IS 'The runs of the visible pipelines, dropped ones included.';
+COMMENT ON COLUMN etl.run_log.status IS
+'RUNNING, SUCCESS, FAILED, CANCELLED, CRASHED (its processes are gone without having said how it ended), UNKNOWN (on a standby: perhaps running)';
+COMMENT ON COLUMN etl.run_log.end_time IS 'NULL while it runs; for a crashed run the last thing that is known of it';
+COMMENT ON COLUMN etl.run_log.steps IS 'the selection that was asked for; NULL: all steps';
+COMMENT ON COLUMN etl.run_log.step_count IS 'how many steps that selects';
+COMMENT ON COLUMN etl.run_log.pid IS 'the coordinator''s process id';
+
+COMMENT ON VIEW etl.log IS
+'One row an attempt of a step, in the runs of the visible pipelines.  A step that got no attempt has one row, with attempt 0.';
+COMMENT ON COLUMN etl.log.attempt IS '1 is the first; 0: skipped, or cancelled before the first';
+COMMENT ON COLUMN etl.log.status IS 'RUNNING, SUCCESS, FAILED, SKIPPED, CANCELLED';
+COMMENT ON COLUMN etl.log.retry_at IS 'when a failed attempt is followed by another one; NULL: it is not';
+COMMENT ON COLUMN etl.log.count_rows IS 'rows of the table, or that the command processed';
+COMMENT ON COLUMN etl.log.table_size IS 'bytes, with everything that belongs to the table';
+COMMENT ON COLUMN etl.log.pid IS 'the worker''s process id';
+COMMENT ON COLUMN etl.log.shared_blks_hit IS 'blocks found in shared buffers';
+COMMENT ON COLUMN etl.log.shared_blks_read IS 'blocks read from outside of shared buffers';
+COMMENT ON COLUMN etl.log.temp_blks_read IS 'blocks read from temporary files';
+COMMENT ON COLUMN etl.log.temp_blks_written IS 'blocks written to temporary files';
+COMMENT ON COLUMN etl.log.wal_bytes IS 'bytes of write-ahead log';
+
+COMMENT ON VIEW etl.progress IS
+'How far the runs of the visible pipelines are that are on now.  Each selected step is counted once, as what its newest attempt says.';
+COMMENT ON COLUMN etl.progress.status IS 'RUNNING; UNKNOWN on a standby';
+COMMENT ON COLUMN etl.progress.elapsed IS 'since the run was started';
+COMMENT ON COLUMN etl.progress.steps IS 'how many steps the run has';
+COMMENT ON COLUMN etl.progress.failed IS 'for good: without those that wait for another attempt';
+COMMENT ON COLUMN etl.progress.skipped IS 'because of a failed step, or cancelled';
+COMMENT ON COLUMN etl.progress.waiting IS 'not started, or waiting for another attempt';
+COMMENT ON COLUMN etl.progress.running_steps IS 'their names, the one that runs for longest first; NULL: none';

@@ -17,7 +17,9 @@
 #include "etl.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
+#include "utils/array.h"
 #include "utils/jsonb.h"
+#include "utils/tuplestore.h"
 
 /* An interval that is NULL in the table. */
 #define CATALOG_NO_TIMEOUT	INT64CONST(-1)
@@ -92,11 +94,46 @@ extern List *catalog_load_steps(int32 pipeline_id, int32 version);
 /* One step of a version with its body; NULL if there is none. */
 extern Step *catalog_load_step(int32 pipeline_id, int32 version, int32 step_id);
 
+/* Which step of a version has that name?  False if there is none. */
+extern bool catalog_lookup_step(int32 pipeline_id, int32 version, const char *process_name,
+								int32 *step_id, EtlStepKind *kind);
+
+/*
+ * Puts the rows that etl.metadata_at returns, ascending step_id, into a
+ * tuplestore.
+ */
+extern void catalog_metadata_at(int32 pipeline_id, int32 version, Tuplestorestate *rows);
+
 /* ---- outputs ---- */
 
 /* The table that the registry has for a step's name; InvalidOid if none. */
 extern Oid	catalog_output_relid(int32 pipeline_id, const char *schema,
 								 const char *process_name);
+
+/* The tables that the registry has for a pipeline: of Output *. */
+typedef struct Output
+{
+	char	   *schema;
+	char	   *process_name;
+	Oid			relid;			/* as registered; it may be gone */
+} Output;
+
+extern List *catalog_load_outputs(int32 pipeline_id);
+
+/*
+ * What stands under one of these names (List of char *) in a schema: of
+ * Occupant *, in no order.
+ */
+typedef struct Occupant
+{
+	char	   *name;
+	Oid			relid;			/* InvalidOid: a type that is not a table's */
+	Oid			registered;		/* what the registry has for that name */
+} Occupant;
+
+extern List *catalog_load_occupants(int32 pipeline_id, const char *schema,
+									const List *names);
+
 extern void catalog_register_output(int32 pipeline_id, const char *schema,
 									const char *process_name, Oid relid,
 									int64 run_id, int64 count_rows, int64 table_size);
@@ -161,10 +198,11 @@ extern void catalog_attempt_succeeded(int64 run_id, int32 step_id, int attempt,
 
 /*
  * The same for FAILED and CANCELLED.  cost may be NULL; retry_at is 0 where the
- * step is not tried again.  Returns false where there is no RUNNING row (the
- * worker died before it could write one): then inserts it.
+ * step is not tried again.  Where there is no row (the worker died before it
+ * could write one) inserts it.  Returns false, and changes nothing, where the
+ * attempt has ended already: a worker that was lost after its commit.
  */
-extern void catalog_attempt_failed(int64 run_id, int32 step_id, const char *process_name,
+extern bool catalog_attempt_failed(int64 run_id, int32 step_id, const char *process_name,
 								   int attempt, EtlStepStatus status,
 								   const ErrorData *error, TimestampTz retry_at,
 								   const AttemptCost *cost);
@@ -175,6 +213,60 @@ extern void catalog_insert_unstarted(int64 run_id, int32 step_id, const char *pr
 
 /* ---- writing definitions: called by definition.c only ---- */
 
-/* see catalog.c; add what definition.c needs here */
+/*
+ * Locks the pipeline against other changers of its definition until the end of
+ * the transaction.  False if it has been dropped meanwhile.
+ */
+extern bool catalog_lock_pipeline(int32 pipeline_id);
+
+/* The new pipeline's id, with owner; 0 if the name is taken.  Holds its lock. */
+extern int32 catalog_insert_pipeline(const char *name, Oid owner);
+
+/*
+ * The version that this transaction's changes belong to: made by the first call
+ * of a transaction, returned by the others.  Needs the pipeline's lock.
+ */
+extern int32 catalog_begin_version(int32 pipeline_id);
+
+/*
+ * Makes these the options, or this the step with its step_id, or that step gone,
+ * from "version" (see catalog_begin_version) on.  Earlier versions keep theirs.
+ */
+extern void catalog_write_options(const Pipeline *pipeline, int32 version);
+extern void catalog_write_step(int32 pipeline_id, int32 version, const Step *step);
+extern void catalog_remove_step(int32 pipeline_id, int32 version, int32 step_id);
+
+/* The newest version's step of that name, with its body; NULL if none. */
+extern Step *catalog_find_step(int32 pipeline_id, const char *process_name);
+
+/* Does the newest version have a step of this id? */
+extern bool catalog_step_id_is_used(int32 pipeline_id, int32 step_id);
+
+/* 1 + the highest step_id that any version of the pipeline has. */
+extern int64 catalog_next_step_id(int32 pipeline_id);
+
+/*
+ * Marks the pipeline as dropped, and deletes its definitions and the registry of
+ * its outputs.  Its logs stay, for its owner.
+ */
+extern void catalog_drop_pipeline(int32 pipeline_id);
+
+/* ---- converting ---- */
+
+/*
+ * Milliseconds of an interval, as extract(epoch) counts: a month has 30 days, a
+ * year of 12 months 365.25.  Not for infinite ones.
+ */
+extern int64 catalog_interval_to_ms(const Interval *interval);
+
+/* text[] and List of char *; NIL is the empty array.  Null elements are errors. */
+extern List *catalog_array_to_list(ArrayType *array);
+extern ArrayType *catalog_list_to_array(const List *list);
+
+/* The words that the tables and views use. */
+extern const char *catalog_kind_word(EtlStepKind kind);
+extern const char *catalog_step_status_word(EtlStepStatus status);
+extern const char *catalog_run_status_word(EtlRunStatus status);
+extern const char *catalog_durability_word(EtlDurability durability);
 
 #endif							/* ETL_CATALOG_H */

@@ -16,4 +16,75 @@
 #error "etl_framework needs PostgreSQL 15 or later"
 #endif
 
+/*
+ * NOLOGIN roles in background workers: allowed from 17 on with this flag, before
+ * that there is none.  (BGWORKER_BYPASS_ALLOWCONN is never used.)
+ */
+#if PG_VERSION_NUM >= 170000
+#define COMPAT_BGWORKER_BYPASS_ROLELOGINCHECK	BGWORKER_BYPASS_ROLELOGINCHECK
+#else
+#define COMPAT_BGWORKER_BYPASS_ROLELOGINCHECK	0
+#endif
+
+/*
+ * Running a query to its end.  18 dropped the argument that said that it runs
+ * only once.  (Users include executor/executor.h or tcop/pquery.h themselves.)
+ */
+#if PG_VERSION_NUM >= 180000
+#define ExecutorRunCompat(queryDesc) \
+	ExecutorRun(queryDesc, ForwardScanDirection, 0)
+#define PortalRunCompat(portal, dest, qc) \
+	PortalRun(portal, FETCH_ALL, true, dest, dest, qc)
+#else
+#define ExecutorRunCompat(queryDesc) \
+	ExecutorRun(queryDesc, ForwardScanDirection, 0, true)
+#define PortalRunCompat(portal, dest, qc) \
+	PortalRun(portal, FETCH_ALL, true, true, dest, dest, qc)
+#endif
+
+/*
+ * An index as CREATE INDEX makes it.  16 takes the number of partitions, for
+ * progress reports only.  (Users include commands/defrem.h.)
+ */
+#if PG_VERSION_NUM >= 160000
+#define DefineIndexCompat(relid, stmt) \
+	DefineIndex(relid, stmt, InvalidOid, InvalidOid, InvalidOid, -1, \
+				false, true, true, false, false)
+#else
+#define DefineIndexCompat(relid, stmt) \
+	DefineIndex(relid, stmt, InvalidOid, InvalidOid, InvalidOid, \
+				false, true, true, false, false)
+#endif
+
+/* How PartitionSpec says "hash": up to 15 by its name. */
+#if PG_VERSION_NUM >= 160000
+#define PARTITION_SPEC_HASH PARTITION_STRATEGY_HASH
+#else
+#define PARTITION_SPEC_HASH "hash"
+#endif
+
+/* 16: one function for the rights on all kinds of objects */
+#if PG_VERSION_NUM >= 160000
+#define COMPAT_CLASS_OWNERCHECK(relid, role) \
+	object_ownercheck(RelationRelationId, (relid), (role))
+#define COMPAT_NAMESPACE_ACLCHECK(nspoid, role, mode) \
+	object_aclcheck(NamespaceRelationId, (nspoid), (role), (mode))
+#else
+#define COMPAT_CLASS_OWNERCHECK(relid, role)	pg_class_ownercheck((relid), (role))
+#define COMPAT_NAMESPACE_ACLCHECK(nspoid, role, mode) \
+	pg_namespace_aclcheck((nspoid), (role), (mode))
+#endif
+
+/* 17: the local transaction id moved into PGPROC's vxid */
+#if PG_VERSION_NUM >= 170000
+#define COMPAT_MY_LXID	(MyProc->vxid.lxid)
+#else
+#define COMPAT_MY_LXID	(MyProc->lxid)
+#endif
+
+/* Infinite intervals: from 17 on.  (Users include utils/timestamp.h.) */
+#if PG_VERSION_NUM < 170000
+#define INTERVAL_NOT_FINITE(interval) false
+#endif
+
 #endif							/* ETL_COMPAT_H */

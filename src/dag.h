@@ -41,13 +41,15 @@ extern void dag_free(Dag *dag);
 /* ---- checking ---- */
 
 /*
- * Looks for a cycle.  Returns 0 when there is none; else its length n, and
- * *path is a palloc'd array of the n steps on it such that path[i + 1] reads
- * path[i] and path[0] reads path[n - 1].  The answer is the same for the same
- * graph: the cycle that contains the lowest-numbered step of all cycles that a
- * depth-first search in step order meets first, rotated so that its
- * lowest-numbered step comes first.  Not recursive: a chain of 100,000 steps
- * must not overflow the stack.
+ * Looks for a cycle.  Returns 0 when there is none (*path is NULL then); else
+ * its length n, and *path is a palloc'd array of the n steps on it such that
+ * path[i + 1] reads path[i] and path[0] reads path[n - 1].
+ *
+ * The answer depends on the graph only, not on how it was built: path[0] is
+ * the lowest-numbered step that is on any cycle, and the path is the shortest
+ * one from there back to it, the lexicographically smallest where there are
+ * several.  Not recursive: a chain of 100,000 steps must not overflow the
+ * stack.
  */
 extern int	dag_find_cycle(const Dag *dag, int **path);
 
@@ -83,7 +85,9 @@ extern void dag_mark_descendants(const Dag *dag, int step, bool *member);
  * Looks for a step whose order contradicts the graph in staged mode: it has to
  * wait for a step of a higher order, which waits for the barrier.  Returns
  * true and the pair when there is one among the members (all, where member is
- * NULL): "step" reads "upstream", whose order is higher.
+ * NULL): "step" reads "upstream", whose order is higher.  Of several it is the
+ * lowest step, and its lowest upstream.  A staged run over members with such a
+ * conflict can get stuck: nothing is ready, nothing runs, steps are unfinished.
  */
 extern bool dag_find_order_conflict(const Dag *dag, const bool *member,
 									int *step, int *upstream);
@@ -105,7 +109,8 @@ typedef enum DagStepState
  * A run over the selected steps (all, where selected is NULL).  An edge from a
  * step that is not selected is no constraint.  staged: a step of order n is
  * handed out only when all selected steps of lower orders have ended
- * (succeeded, failed or skipped).
+ * (succeeded, failed or skipped).  The run points into the graph, which has to
+ * outlive it and may serve several runs at a time.
  */
 extern DagRun *dag_run_create(const Dag *dag, const bool *selected, bool staged);
 extern void dag_run_free(DagRun *run);
@@ -120,7 +125,13 @@ extern int	dag_run_next(DagRun *run);
 /* Is there a step that dag_run_next would return? */
 extern bool dag_run_has_ready(const DagRun *run);
 
-/* A RUNNING step goes back to the queue (it is to be tried again). */
+/* How many such steps there are, counted up to a limit.  O(limit). */
+extern int	dag_run_ready(const DagRun *run, int limit);
+
+/*
+ * A RUNNING step goes back to the queue (it is to be tried again).  Not after
+ * dag_run_abandon.
+ */
 extern void dag_run_requeue(DagRun *run, int step);
 
 /* A RUNNING step has succeeded: what waited for it alone becomes ready. */
@@ -128,8 +139,10 @@ extern void dag_run_succeeded(DagRun *run, int step);
 
 /*
  * A RUNNING step has failed for good: every selected step downstream of it
- * that has not ended becomes SKIPPED.  Returns how many; *skipped is a palloc'd
- * array of them, in topological order.
+ * that has not ended becomes SKIPPED.  As a step that is not selected is no
+ * constraint, what reads the failed one only through such a step is not meant.
+ * Returns how many; *skipped is a palloc'd array of them (also where there are
+ * none), in topological order: by level, then number.
  */
 extern int	dag_run_failed(DagRun *run, int step, int **skipped);
 
@@ -149,8 +162,8 @@ extern int	dag_run_cause(const DagRun *run, int step);
 extern int	dag_run_unfinished(const DagRun *run);
 
 /*
- * Selected direct readers of a step that have not ended.  When it falls to 0
- * nobody needs the step's table any more.
+ * Selected direct readers of a step (selected or not) that have not ended.
+ * When it falls to 0 nobody needs the step's table any more.
  */
 extern int	dag_run_pending_readers(const DagRun *run, int step);
 

@@ -15,10 +15,14 @@
 #define ETL_EXTENSION_NAME	"etl_framework"
 #define ETL_SCHEMA			"etl"
 
+/* As in module_pathname: where the server looks for the functions of processes. */
+#define ETL_LIBRARY			"$libdir/etl_framework"
+
 /* Limits that bad input is measured against; each has its error message. */
 #define ETL_MAX_STEPS		100000	/* steps in one pipeline version */
 #define ETL_MAX_ATTEMPTS	1000
 #define ETL_MAX_PARTITIONS	1024
+#define ETL_MAX_PARALLEL	1024	/* workers of one run */
 
 /*
  * Private SQLSTATEs.  Class ZE is in the range that the SQL standard leaves to

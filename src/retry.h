@@ -45,7 +45,8 @@ extern bool retry_is_transient(const char *sqlstate);
 /*
  * May attempt number "attempt" (from 1), which ended so, be followed by another
  * one?  ADMIN, RUN_OVER and COMMITTED never; STEP_TIMEOUT only with {any} or
- * when 57014 is listed; WORKER_LOST with {transient} or {any}.
+ * when 57014, or its class, is listed; WORKER_LOST with {transient} or {any}.
+ * The SQLSTATE is looked at for ERROR only, and may be NULL for the others.
  */
 extern bool retry_again(const RetryPolicy *policy, int attempt,
 						RetryCause cause, const char *sqlstate);
@@ -54,7 +55,8 @@ extern bool retry_again(const RetryPolicy *policy, int attempt,
  * Milliseconds to wait after attempt number "attempt" (from 1): base_delay_ms
  * doubled for each attempt before this one, capped at RETRY_MAX_DELAY_MS,
  * times a factor between 0.5 and 1 that "random" (0 <= random < 1) chooses.
- * A base above the cap is the user's wish: the cap is then the base.
+ * A base above the cap is the user's wish: the cap is then the base.  Whole
+ * milliseconds that do not leave this range: a base of 1 never becomes 0.
  */
 extern int64 retry_delay_ms(const RetryPolicy *policy, int attempt, double random);
 

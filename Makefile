@@ -1,0 +1,46 @@
+EXTENSION = etl_framework
+MODULE_big = etl_framework
+DATA = etl_framework--1.0.sql
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+
+# The suites of "make installcheck": pg_regress, isolation, TAP.
+REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
+REGRESS_OPTS = --load-extension=$(EXTENSION)
+ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --load-extension=$(EXTENSION)
+TAP_TESTS = $(if $(wildcard test/t/*.pl),1)
+PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
+
+# PostgreSQL's own CFLAGS were chosen for the compiler that built it; the last
+# line keeps clang quiet about those that only gcc knows.
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror) \
+	-Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
+
+EXTRA_CLEAN = src/*.gcno src/*.gcda
+
+# No LLVM bitcode: there is nothing here that the JIT compiler could gain from
+# inlining, and building it needs the very clang that PostgreSQL was built with.
+override with_llvm = no
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+$(OBJS): $(wildcard src/*.h)
+
+# Tests that need no server.
+unitcheck:
+	$(MAKE) -C test/unit check PG_CONFIG='$(PG_CONFIG)' CC='$(CC)'
+
+# Every header compiles without another one before it, postgres.h excepted.
+headerscheck:
+	@for header in src/*.h; do \
+		echo "$$header"; \
+		$(CC) $(CFLAGS) $(CPPFLAGS) -fsyntax-only -include postgres.h -include "$$header" -x c /dev/null || exit 1; \
+	done
+
+# All of it, on every PostgreSQL version, against private servers.
+test:
+	test/run
+
+.PHONY: unitcheck headerscheck test

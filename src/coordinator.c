@@ -1,0 +1,559 @@
+/*-------------------------------------------------------------------------
+ *
+ * coordinator.c
+ *	  The process that owns a run, from its birth to its end.
+ *
+ *	  waiting for its turn		the caller's transaction, the pipeline's lock
+ *	  beginning					checks, staging schema, the run's row
+ *	  stepping					scheduler.c, until no step is left
+ *	  publishing				with conditional locks, until they are free
+ *	  ending					the run's row, the locks, the caller's answer
+ *
+ * Whatever can happen meanwhile sets the process's latch: workers and the
+ * postmaster (pool.c), the caller (request.c), and SIGINT, which means "cancel
+ * this run" whoever sends it (etl.cancel, a caller that leaves,
+ * pg_cancel_backend).
+ *
+ * The coordinator runs no SQL of the user's.  It alone decides; workers only
+ * report.  Should it die, the server releases its locks and its exit callback
+ * ends the workers: the run is then seen to have crashed (lock.c).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "coordinator.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog.h"
+#include "commands/async.h"
+#include "lock.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "publish.h"
+#include "runstate.h"
+#include "security.h"
+#include "session.h"
+#include "staging.h"
+#include "storage/ipc.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/ps_status.h"
+#include "utils/timestamp.h"
+
+/* Between two tries to get the locks for publishing. */
+#define PUBLISH_RETRY_MIN_MS	10
+#define PUBLISH_RETRY_MAX_MS	1000
+
+/* What an observer sees: process title and pg_stat_activity. */
+static void
+coordinator_show(RunState *run, const char *phase)
+{
+	char	   *title = psprintf("run " INT64_FORMAT " of pipeline %s: %s",
+								 run->run_id, run->pipeline->name, phase);
+
+	set_ps_display(title);
+	pgstat_report_activity(STATE_RUNNING, title);
+}
+
+/* ---- waiting for its turn, beginning ---- */
+
+/*
+ * The caller's transaction must have committed.  If it did not, there is no run
+ * and nobody to tell: the process ends.
+ */
+static void
+coordinator_wait_for_commit(RunState *run)
+{
+	TransactionId xid = run->request->after;
+
+	if (!TransactionIdIsValid(xid))
+		return;
+
+	StartTransactionCommand();
+	runstate_allow_interrupts();
+	XactLockTableWait(xid, NULL, NULL, XLTW_None);
+	runstate_forbid_interrupts();
+	CommitTransactionCommand();
+
+	if (!TransactionIdDidCommit(xid))
+		proc_exit(0);
+}
+
+/* Returns false where another run is on and this one shall be skipped. */
+static bool
+coordinator_take_turn(RunState *run, const char *pipeline)
+{
+	int32		id = run->request->pipeline_id;
+	bool		free;
+
+	StartTransactionCommand();
+	runstate_allow_interrupts();
+	free = lock_pipeline(id, run->request->conflict == ETL_CONFLICT_WAIT);
+	runstate_forbid_interrupts();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(run->context);
+
+	if (!free && run->request->conflict == ETL_CONFLICT_ERROR)
+		ereport(ERROR,
+				(errcode(ERRCODE_ETL_RUN_CONFLICT),
+				 errmsg("pipeline \"%s\" is being run already", pipeline),
+				 errdetail("Process %d coordinates that run.", lock_pipeline_holder(id)),
+				 errhint("on_conflict => 'wait' waits for it, 'skip' does nothing then.")));
+	return free;
+}
+
+static void
+coordinator_load(RunState *run)
+{
+	StartTransactionCommand();
+	MemoryContextSwitchTo(run->context);
+
+	run->graph = pipeline_load_graph(run->request->pipeline_id, run->request->version);
+	run->pipeline = run->graph->pipeline;
+	run->nselected = run->graph->nsteps;
+	if (run->request->steps != NIL)
+	{
+		run->selected = pipeline_select(run->graph, run->request->steps);
+		run->nselected = 0;
+		for (int i = 0; i < run->graph->nsteps; i++)
+			run->nselected += run->selected[i] ? 1 : 0;
+		pipeline_check_unselected(run->graph, run->selected);
+	}
+	pipeline_check_targets(run->graph, run->selected);
+
+	run->dag = dag_run_create(run->graph->dag, run->selected, run->pipeline->staged);
+	run->steps = palloc0(sizeof(RunStep) * Max(1, run->graph->nsteps));
+	for (int i = 0; i < run->graph->nsteps; i++)
+	{
+		run->steps[i].count_rows = -1;
+		run->steps[i].table_size = -1;
+	}
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(run->context);
+}
+
+/* From here on the run is known: its row, and the lock that says it is alive. */
+static void
+coordinator_insert_run(RunState *run)
+{
+	RunRow		row = {0};
+
+	runstate_begin(run);
+	run->run_id = run->request->run_id;
+	if (run->run_id == 0)
+	{
+		run->run_id = catalog_next_run_id();
+		lock_run(run->run_id);
+	}
+	catalog_bury_runs(run->pipeline->id, run->run_id);
+
+	row.run_id = run->run_id;
+	row.pipeline_id = run->pipeline->id;
+	row.version = run->pipeline->version;
+	row.requested_by = GetUserNameFromId(run->request->requested_by, true);
+	if (run->request->params != NULL)
+		row.params = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+														CStringGetDatum(run->request->params)));
+	row.steps = run->request->steps;
+	row.step_count = run->nselected;
+	row.pid = MyProcPid;
+	catalog_insert_run(&row);
+	runstate_commit(run);
+
+	run->started = GetCurrentTimestamp();
+	run->deadline = DT_NOEND;
+	if (run->pipeline->run_timeout_ms != CATALOG_NO_TIMEOUT)
+		run->deadline = TimestampTzPlusMilliseconds(run->started,
+													run->pipeline->run_timeout_ms);
+}
+
+static void
+coordinator_share(RunState *run)
+{
+	int			nslots = run->pipeline->max_parallel > 0 ?
+		run->pipeline->max_parallel : run->request->max_parallel;
+	int32	   *selected = NULL;
+	dsm_segment *segment;
+
+	MemoryContextSwitchTo(run->context);
+	if (run->selected != NULL)
+	{
+		int			n = 0;
+
+		selected = palloc(sizeof(int32) * run->nselected);
+		for (int i = 0; i < run->graph->nsteps; i++)
+		{
+			if (run->selected[i])
+				selected[n++] = run->graph->steps[i]->step_id;
+		}
+	}
+	run->shared = shm_create(Max(1, Min(nslots, run->nselected)), selected, run->nselected,
+							 run->request->params, &segment);
+	run->shared->run_id = run->run_id;
+	run->shared->pipeline_id = run->pipeline->id;
+	run->shared->version = run->pipeline->version;
+	run->shared->owner = run->request->owner;
+	run->shared->staging = run->staging;
+	run->pool = pool_create(run->shared, segment);
+}
+
+/*
+ * A run that could not begin.  A caller that waits gets the error; without one
+ * the run, whose number is known already, is logged as failed.
+ */
+static void
+coordinator_refuse(RunState *run, ErrorData *error)
+{
+	RequestMessage answer = {0};
+	RunRow		row = {0};
+
+	answer.kind = REQUEST_ERROR;
+	answer.sqlerrcode = error->sqlerrcode;
+	answer.message = error->message;
+	answer.detail = error->detail;
+	answer.hint = error->hint;
+	answer.context = error->context;
+	request_send(run->server, &answer);
+
+	if (run->request->run_id == 0)
+		return;
+	runstate_begin(run);
+	row.run_id = run->request->run_id;
+	row.pipeline_id = run->request->pipeline_id;
+	row.version = run->request->version;
+	row.requested_by = GetUserNameFromId(run->request->requested_by, true);
+	row.steps = run->request->steps;
+	row.pid = MyProcPid;
+	catalog_insert_run(&row);
+	catalog_end_run(row.run_id, ETL_RUN_FAILED, error->message);
+	runstate_commit(run);
+}
+
+/* Returns false where there is nothing to run; the caller has been told. */
+static bool
+coordinator_begin_run(RunState *run)
+{
+	volatile bool begun = false;
+
+	PG_TRY();
+	{
+		Pipeline   *pipeline;
+
+		coordinator_wait_for_commit(run);
+
+		StartTransactionCommand();
+		MemoryContextSwitchTo(run->context);
+		pipeline = catalog_load_pipeline(run->request->pipeline_id, run->request->version);
+		CommitTransactionCommand();
+		if (pipeline == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("the pipeline was dropped before its run could start")));
+
+		if (coordinator_take_turn(run, pipeline->name))
+		{
+			coordinator_load(run);
+			run->staging = staging_create(run->request->pipeline_id, run->request->owner);
+			coordinator_insert_run(run);
+			begun = true;
+		}
+		else
+			runstate_tell(run, REQUEST_SKIPPED, 0, NULL, NULL, NULL);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		runstate_forbid_interrupts();
+		MemoryContextSwitchTo(run->context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		coordinator_refuse(run, error);
+	}
+	PG_END_TRY();
+
+	return begun;
+}
+
+/* ---- publishing ---- */
+
+/* The tables that the run leaves: kept, and not somebody else's already. */
+static List *
+coordinator_outputs(RunState *run)
+{
+	List	   *outputs = NIL;
+
+	for (int i = 0; i < run->graph->nsteps; i++)
+	{
+		PublishOutput *output;
+
+		if (!OidIsValid(run->steps[i].relid) || !run->graph->steps[i]->keep)
+			continue;
+		output = palloc0(sizeof(PublishOutput));
+		output->process_name = run->graph->steps[i]->process_name;
+		output->relid = run->steps[i].relid;
+		output->count_rows = run->steps[i].count_rows;
+		output->table_size = run->steps[i].table_size;
+		outputs = lappend(outputs, output);
+	}
+	return outputs;
+}
+
+static void
+coordinator_notify(RunState *run, EtlRunStatus status)
+{
+	StringInfoData payload;
+
+	if (!run->request->notify)
+		return;
+	initStringInfo(&payload);
+	appendStringInfo(&payload, "{\"run_id\": " INT64_FORMAT ", \"pipeline\": ", run->run_id);
+	escape_json(&payload, run->pipeline->name);
+	appendStringInfo(&payload, ", \"status\": \"%s\"}", catalog_run_status_word(status));
+	Async_Notify(ETL_EXTENSION_NAME, payload.data);
+}
+
+/*
+ * One try.  Returns InvalidOid when the run is published and its row says
+ * SUCCESS, else the table whose lock was not free.
+ */
+static Oid
+coordinator_try_publish(RunState *run)
+{
+	Oid			blocked;
+
+	runstate_begin(run);
+	blocked = publish_outputs(run->pipeline->id, run->run_id,
+							  run->pipeline->target_schema, coordinator_outputs(run));
+	if (OidIsValid(blocked))
+		return blocked;
+
+	staging_drop_empty(run->staging);
+	catalog_end_run(run->run_id, ETL_RUN_SUCCESS, NULL);
+	coordinator_notify(run, ETL_RUN_SUCCESS);
+	runstate_commit(run);
+	return InvalidOid;
+}
+
+/* Would publishing have to wait for a session that waits for us? */
+static void
+coordinator_check_blocker(RunState *run, Oid blocked)
+{
+	int		   *pids;
+	int			npids = runstate_waiting_sessions(run, &pids);
+
+	for (int i = 0; i < npids; i++)
+	{
+		if (!lock_relation_blocked_by(blocked, AccessExclusiveLock, pids[i]))
+			continue;
+		runstate_give_up(run, ETL_RUN_CANCELLED, ERRCODE_T_R_DEADLOCK_DETECTED,
+						 psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled: step \"%s\" cannot be published without AccessExclusiveLock on relation %s, which cannot be had before the session that waits for the run goes on",
+								  run->run_id, run->pipeline->name, get_rel_name(blocked),
+								  quote_qualified_identifier(run->pipeline->target_schema,
+															 get_rel_name(blocked))),
+						 psprintf("Process %d holds a lock on it, or waits for who does.", pids[i]),
+						 "Commit before the run, or start it with etl.start and wait for it in a new transaction.");
+		return;
+	}
+}
+
+static void
+coordinator_publish(RunState *run)
+{
+	int			delay = PUBLISH_RETRY_MIN_MS;
+	bool		told = false;
+
+	coordinator_show(run, "publishing");
+	for (;;)
+	{
+		Oid			blocked;
+
+		MemoryContextReset(run->tick_context);
+		runstate_check_signals(run);
+		request_flush(run->server);
+		if (run->verdict != ETL_RUN_RUNNING)
+			return;
+
+		blocked = coordinator_try_publish(run);
+		if (!OidIsValid(blocked))
+		{
+			run->verdict = ETL_RUN_SUCCESS;
+			return;
+		}
+		coordinator_check_blocker(run, blocked);
+		if (delay == PUBLISH_RETRY_MAX_MS && !told)
+		{
+			told = true;
+			runstate_tell(run, REQUEST_NOTICE, 0,
+						  psprintf("all steps have succeeded; publishing waits for a lock on %s",
+								   quote_qualified_identifier(run->pipeline->target_schema,
+															  get_rel_name(blocked))),
+						  NULL, NULL);
+		}
+		AbortOutOfAnyTransaction();
+
+		if (run->verdict != ETL_RUN_RUNNING)
+			return;
+		runstate_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay));
+		delay = Min(delay * 2, PUBLISH_RETRY_MAX_MS);
+	}
+}
+
+static void
+coordinator_publish_or_fail(RunState *run)
+{
+	PG_TRY();
+	{
+		coordinator_publish(run);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(run->context);
+		error = CopyErrorData();
+		EmitErrorReport();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		runstate_give_up(run, ETL_RUN_FAILED, error->sqlerrcode,
+						 psprintf("run " INT64_FORMAT " of pipeline \"%s\" could not be published: %s",
+								  run->run_id, run->pipeline->name, error->message),
+						 error->detail, error->hint);
+	}
+	PG_END_TRY();
+}
+
+/* ---- ending ---- */
+
+static void
+coordinator_clean_up(RunState *run)
+{
+	PG_TRY();
+	{
+		staging_drop(run->staging);
+	}
+	PG_CATCH();
+	{
+		/* the pipeline's next run tries again */
+		EmitErrorReport();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+	}
+	PG_END_TRY();
+}
+
+static void
+coordinator_answer(RunState *run)
+{
+	StringInfoData summary;
+
+	MemoryContextSwitchTo(run->context);
+	initStringInfo(&summary);
+	appendStringInfo(&summary, "%d of %d %s succeeded", run->nsucceeded, run->nselected,
+					 run->nselected == 1 ? "step" : "steps");
+	if (run->nfailed > 0)
+		appendStringInfo(&summary, ", %d failed", run->nfailed);
+	if (run->nskipped > 0)
+		appendStringInfo(&summary, ", %d skipped", run->nskipped);
+	if (run->ncancelled > 0)
+		appendStringInfo(&summary, ", %d cancelled", run->ncancelled);
+	appendStringInfo(&summary, ", %s", runstate_seconds(run->started));
+
+	if (run->verdict == ETL_RUN_SUCCESS)
+		runstate_tell(run, REQUEST_FINISHED, 0,
+					  psprintf("run " INT64_FORMAT " of pipeline \"%s\": SUCCESS, %s",
+							   run->run_id, run->pipeline->name, summary.data),
+					  NULL, NULL);
+	else
+		runstate_tell(run, REQUEST_ERROR, run->reason.sqlerrcode, run->reason.message,
+					  run->reason.detail ?
+					  psprintf("%s\n%s", run->reason.detail, summary.data) : summary.data,
+					  run->reason.hint ? run->reason.hint :
+					  psprintf("SELECT * FROM etl.log WHERE run_id = " INT64_FORMAT
+							   " AND status <> 'SUCCESS' shows what happened.", run->run_id));
+}
+
+static void
+coordinator_end_run(RunState *run)
+{
+	if (run->verdict != ETL_RUN_SUCCESS)
+	{
+		coordinator_clean_up(run);
+		runstate_begin(run);
+		catalog_end_run(run->run_id, run->verdict, run->reason.message);
+		coordinator_notify(run, run->verdict);
+		runstate_commit(run);
+	}
+	pool_shutdown(run->pool);
+
+	/* whoever gets the answer must be able to start the next run at once */
+	lock_release(run->pipeline->id, run->run_id);
+	coordinator_answer(run);
+}
+
+static void
+coordinator_run(RunState *run)
+{
+	if (!coordinator_begin_run(run))
+		return;
+	runstate_tell(run, REQUEST_LAUNCHED, 0, NULL, NULL, NULL);
+	coordinator_share(run);
+
+	coordinator_show(run, "running steps");
+	scheduler_run(run);
+	pool_dismiss(run->pool);
+
+	/* a failed step has left its reason, without ending the run early */
+	if (run->verdict == ETL_RUN_RUNNING && run->nfailed > 0)
+		run->verdict = ETL_RUN_FAILED;
+	if (run->verdict == ETL_RUN_RUNNING)
+		coordinator_publish_or_fail(run);
+	coordinator_end_run(run);
+}
+
+void
+etl_coordinator_main(Datum arg)
+{
+	RunState   *run;
+	MemoryContext context;
+	Oid			database;
+	Oid			owner;
+
+	runstate_catch_signals();
+	BackgroundWorkerUnblockSignals();
+
+	memcpy(&database, MyBgworkerEntry->bgw_extra, sizeof(Oid));
+	memcpy(&owner, MyBgworkerEntry->bgw_extra + sizeof(Oid), sizeof(Oid));
+
+	context = AllocSetContextCreate(TopMemoryContext, "etl run", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(context);
+	run = palloc0(sizeof(RunState));
+	run->context = context;
+	run->tick_context = AllocSetContextCreate(context, "etl tick", ALLOCSET_DEFAULT_SIZES);
+	run->verdict = ETL_RUN_RUNNING;
+	run->server = request_attach(DatumGetUInt32(arg), &run->request);
+	if (run->server == NULL)
+		return;					/* the caller has gone */
+
+	BackgroundWorkerInitializeConnectionByOid(database, owner, security_worker_flags());
+	session_pin_settings();
+	MemoryContextSwitchTo(context);
+
+	/* a run that was promised is held from before the promise is kept */
+	if (run->request->run_id != 0)
+		lock_run(run->request->run_id);
+	request_accept(run->server);
+
+	coordinator_run(run);
+	request_drain(run->server);
+}

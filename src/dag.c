@@ -1,0 +1,1094 @@
+/*-------------------------------------------------------------------------
+ *
+ * dag.c
+ *	  The graph of a pipeline's steps and the order in which they may run.
+ *
+ * See dag.h for what is promised.  This file knows numbers, arrays and palloc;
+ * it may not know the catalog, SQL, shared memory, processes or the time, so
+ * that all of it can be tested without a server.
+ *
+ * While the graph is being built, edges are just appended to an array.  Then
+ * they are brought into compressed form: one array with the neighbours of all
+ * steps behind each other, and one that says where each step's neighbours
+ * start.  Transposing a graph in this form (walk the steps in ascending order,
+ * append each to the lists of its neighbours) takes linear time and leaves
+ * every list ascending; it can drop duplicate edges on the way.  So the edges
+ * are bucketed by reader in whatever order they came, transposed into the
+ * lists of readers, and transposed again into the lists of what is read: no
+ * sort by comparison is needed.
+ *
+ * Cycles: Tarjan's strongly connected components, with its stack in an array,
+ * tell the lowest-numbered step that lies on a cycle at all; a breadth-first
+ * search from there finds the shortest way back to it.  People read that path
+ * in an error message, so it should be short and always the same.
+ *
+ * Sealing: Kahn's algorithm gives levels, the same order backwards gives
+ * heights.  Everything that decides which of two ready steps goes first (order,
+ * height, number) is known then, so the steps are sorted by it once.  A step's
+ * place in that sequence is its rank, and the ready queue is a binary heap of
+ * ranks: plain integers.  Steps of one order have neighbouring ranks; they
+ * form a stage, and stages are numbered from 0.
+ *
+ * Running: each step counts the steps it still waits for, each edge is looked
+ * at a fixed number of times in the whole run (when its upper end succeeds or
+ * fails, and when its lower end ends), and each stage counts its steps that
+ * have not ended.  As no step ever un-ends, the first stage that has not ended
+ * only moves forward, which makes the barrier of staged mode O(1) amortised.
+ * A step fails while what waits for it cannot have been queued, and giving up
+ * a run empties the whole queue, so nothing is ever taken from the middle of
+ * the heap.
+ *
+ * No function here recurses: graphs are as deep as people make them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifdef FRONTEND
+#include "postgres_fe.h"
+#else
+#include "postgres.h"
+#endif
+
+#include <limits.h>
+
+#include "dag.h"
+
+typedef struct DagEdge
+{
+	int			upstream;
+	int			downstream;
+} DagEdge;
+
+/* Neighbours of step s: step[start[s]] to step[start[s + 1] - 1]. */
+typedef struct DagAdjacency
+{
+	int		   *start;			/* nsteps + 1 entries */
+	int		   *step;
+} DagAdjacency;
+
+struct Dag
+{
+	int			nsteps;
+	bool		sealed;
+	int		   *order;			/* DAG_NO_ORDER is replaced by dag_seal */
+
+	/* until dag_seal: edges as they came, perhaps more than once */
+	DagEdge    *edges;
+	int			nedges;
+	int			maxedges;
+
+	/* from dag_seal on */
+	DagAdjacency down;			/* who reads this step */
+	DagAdjacency up;			/* what this step reads */
+	int		   *level;
+	int		   *height;
+	int		   *topo;			/* the steps by level, then number */
+	int		   *topo_rank;		/* its inverse: place of a step in topo */
+	int		   *queue;			/* the steps by order, height, number */
+	int		   *queue_rank;		/* its inverse */
+	int		   *stage;			/* how many distinct orders are smaller */
+	int			nstages;
+};
+
+/* What a run knows of a step, one piece of memory for all that is read together */
+typedef struct DagRunStep
+{
+	DagStepState state;
+	int			blockers;		/* selected steps it reads, not succeeded */
+	int			pending_readers;
+	int			cause;			/* SKIPPED: the failed step, or -1 */
+} DagRunStep;
+
+struct DagRun
+{
+	const Dag  *dag;
+	bool		staged;
+	bool		abandoned;
+	int			unfinished;
+	DagRunStep *steps;
+
+	int		   *heap;			/* queue ranks of the READY steps */
+	int			nready;
+
+	int		   *stage_unfinished;	/* for each stage */
+	int			open_stage;		/* the first that has not ended */
+
+	int		   *scratch;		/* room for each selected step once */
+};
+
+/* What the sort of dag_seal compares */
+typedef struct DagQueueKey
+{
+	int			order;
+	int			height;
+	int			step;
+} DagQueueKey;
+
+#define AssertStep(dag, s)	Assert((s) >= 0 && (s) < (dag)->nsteps)
+
+static int *
+palloc_ints(int n)
+{
+	return (int *) palloc(sizeof(int) * (Size) n);
+}
+
+static int *
+palloc0_ints(int n)
+{
+	return (int *) palloc0(sizeof(int) * (Size) n);
+}
+
+/* qsort comparator; subtracting would overflow */
+static int
+compare_ints(const void *a, const void *b)
+{
+	int			x = *(const int *) a;
+	int			y = *(const int *) b;
+
+	return (x > y) - (x < y);
+}
+
+/* qsort comparator: which of two ready steps goes first */
+static int
+compare_queue_keys(const void *a, const void *b)
+{
+	const DagQueueKey *x = (const DagQueueKey *) a;
+	const DagQueueKey *y = (const DagQueueKey *) b;
+
+	if (x->order != y->order)
+		return x->order < y->order ? -1 : 1;
+	if (x->height != y->height)
+		return x->height > y->height ? -1 : 1;
+	return compare_ints(&x->step, &y->step);
+}
+
+/* ------------------------------------------------------------------------
+ *		Building
+ * ------------------------------------------------------------------------
+ */
+
+Dag *
+dag_create(int nsteps)
+{
+	Dag		   *dag;
+	int			s;
+
+	Assert(nsteps >= 0);
+
+	dag = (Dag *) palloc0(sizeof(Dag));
+	dag->nsteps = nsteps;
+	dag->order = palloc_ints(nsteps);
+	for (s = 0; s < nsteps; s++)
+		dag->order[s] = DAG_NO_ORDER;
+
+	return dag;
+}
+
+void
+dag_add_edge(Dag *dag, int upstream, int downstream)
+{
+	Assert(!dag->sealed);
+	AssertStep(dag, upstream);
+	AssertStep(dag, downstream);
+
+	if (dag->edges == NULL)
+	{
+		dag->maxedges = 64;
+		dag->edges = (DagEdge *) palloc(sizeof(DagEdge) * dag->maxedges);
+	}
+	else if (dag->nedges == dag->maxedges)
+	{
+		Assert(dag->maxedges <= INT_MAX / 2);
+		dag->maxedges *= 2;
+		dag->edges = (DagEdge *) repalloc(dag->edges,
+										  sizeof(DagEdge) * (Size) dag->maxedges);
+	}
+
+	dag->edges[dag->nedges].upstream = upstream;
+	dag->edges[dag->nedges].downstream = downstream;
+	dag->nedges++;
+}
+
+void
+dag_set_order(Dag *dag, int step, int order)
+{
+	Assert(!dag->sealed);
+	AssertStep(dag, step);
+
+	dag->order[step] = order;
+}
+
+static void
+adjacency_free(DagAdjacency *adj)
+{
+	pfree(adj->start);
+	pfree(adj->step);
+}
+
+void
+dag_free(Dag *dag)
+{
+	if (dag->edges)
+		pfree(dag->edges);
+	if (dag->sealed)
+	{
+		adjacency_free(&dag->down);
+		adjacency_free(&dag->up);
+		pfree(dag->level);
+		pfree(dag->height);
+		pfree(dag->topo);
+		pfree(dag->topo_rank);
+		pfree(dag->queue);
+		pfree(dag->queue_rank);
+		pfree(dag->stage);
+	}
+	pfree(dag->order);
+	pfree(dag);
+}
+
+/* ------------------------------------------------------------------------
+ *		Compressed form
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * Turns the counts in start[1 .. nsteps] into the places where the lists
+ * start, makes room for the lists, and returns a copy of the places for the
+ * caller to move along while it fills them.
+ */
+static int *
+adjacency_layout(DagAdjacency *adj, int nsteps)
+{
+	int		   *cursor = palloc_ints(nsteps);
+	int			s;
+
+	for (s = 0; s < nsteps; s++)
+	{
+		cursor[s] = adj->start[s];
+		adj->start[s + 1] += adj->start[s];
+	}
+	adj->step = palloc_ints(adj->start[nsteps]);
+
+	return cursor;
+}
+
+/* What each step reads: in the order of the edges, duplicates and all. */
+static void
+adjacency_from_edges(const Dag *dag, DagAdjacency *up)
+{
+	int		   *cursor;
+	int			e;
+
+	up->start = palloc0_ints(dag->nsteps + 1);
+	for (e = 0; e < dag->nedges; e++)
+		up->start[dag->edges[e].downstream + 1]++;
+
+	cursor = adjacency_layout(up, dag->nsteps);
+	for (e = 0; e < dag->nedges; e++)
+		up->step[cursor[dag->edges[e].downstream]++] = dag->edges[e].upstream;
+
+	pfree(cursor);
+}
+
+/*
+ * The same edges seen from their other end.  Whatever the lists of "in" look
+ * like, those of "out" are ascending and free of duplicates.
+ */
+static void
+adjacency_transpose(int nsteps, const DagAdjacency *in, DagAdjacency *out)
+{
+	int		   *last = palloc_ints(nsteps); /* last entry of each list */
+	int		   *cursor;
+	int			s;
+	int			i;
+
+	out->start = palloc0_ints(nsteps + 1);
+	for (s = 0; s < nsteps; s++)
+		last[s] = -1;
+	for (s = 0; s < nsteps; s++)
+	{
+		for (i = in->start[s]; i < in->start[s + 1]; i++)
+		{
+			if (last[in->step[i]] != s)
+			{
+				last[in->step[i]] = s;
+				out->start[in->step[i] + 1]++;
+			}
+		}
+	}
+
+	cursor = adjacency_layout(out, nsteps);
+	for (s = 0; s < nsteps; s++)
+		last[s] = -1;
+	for (s = 0; s < nsteps; s++)
+	{
+		for (i = in->start[s]; i < in->start[s + 1]; i++)
+		{
+			if (last[in->step[i]] != s)
+			{
+				last[in->step[i]] = s;
+				out->step[cursor[in->step[i]]++] = s;
+			}
+		}
+	}
+
+	pfree(cursor);
+	pfree(last);
+}
+
+/* ------------------------------------------------------------------------
+ *		Checking
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * The lowest-numbered step that is on a cycle, -1 when there is none.
+ *
+ * Tarjan's algorithm: "path" is the stack of the depth-first search,
+ * "component" holds the steps whose strongly connected component is not
+ * complete.  A step whose component is complete gets the number INT_MAX, so
+ * that edges into it lower nobody's low number.
+ */
+static int
+lowest_step_on_cycle(int nsteps, const DagAdjacency *down)
+{
+	int		   *number = palloc0_ints(nsteps);	/* 0: not visited */
+	int		   *low = palloc_ints(nsteps);
+	int		   *cursor = palloc_ints(nsteps);	/* next edge to follow */
+	int		   *path = palloc_ints(nsteps);
+	int		   *component = palloc_ints(nsteps);
+	int			npath = 0;
+	int			ncomponent = 0;
+	int			visited = 0;
+	int			lowest = -1;
+	int			root;
+
+	for (root = 0; root < nsteps; root++)
+	{
+		int			enter = (number[root] == 0) ? root : -1;
+
+		while (enter >= 0 || npath > 0)
+		{
+			int			s;
+
+			if (enter >= 0)
+			{
+				number[enter] = low[enter] = ++visited;
+				cursor[enter] = down->start[enter];
+				path[npath++] = enter;
+				component[ncomponent++] = enter;
+				enter = -1;
+			}
+
+			s = path[npath - 1];
+			if (cursor[s] < down->start[s + 1])
+			{
+				int			t = down->step[cursor[s]++];
+
+				if (number[t] == 0)
+					enter = t;
+				else
+				{
+					low[s] = Min(low[s], number[t]);
+					if (t == s && (lowest < 0 || s < lowest))
+						lowest = s;
+				}
+				continue;
+			}
+
+			/* all that is reachable from s has been visited */
+			npath--;
+			if (npath > 0)
+				low[path[npath - 1]] = Min(low[path[npath - 1]], low[s]);
+			if (low[s] == number[s])
+			{
+				bool		alone = (component[ncomponent - 1] == s);
+				int			t;
+
+				do
+				{
+					t = component[--ncomponent];
+					number[t] = INT_MAX;
+					if (!alone && (lowest < 0 || t < lowest))
+						lowest = t;
+				} while (t != s);
+			}
+		}
+	}
+
+	pfree(number);
+	pfree(low);
+	pfree(cursor);
+	pfree(path);
+	pfree(component);
+
+	return lowest;
+}
+
+/*
+ * The shortest cycle through a step that is known to be on one.  Returns its
+ * length and the palloc'd path, which starts with the step.
+ */
+static int
+shortest_cycle_through(int nsteps, const DagAdjacency *down, int step, int **path)
+{
+	int		   *parent = palloc_ints(nsteps);	/* -1: not reached */
+	int		   *queue = palloc_ints(nsteps);
+	int			head = 0;
+	int			tail = 0;
+	int			last = -1;		/* the step that the first one reads */
+	int			length = 1;
+	int			s;
+	int			i;
+
+	for (s = 0; s < nsteps; s++)
+		parent[s] = -1;
+
+	queue[tail++] = step;
+	while (last < 0 && head < tail)
+	{
+		s = queue[head++];
+		for (i = down->start[s]; i < down->start[s + 1]; i++)
+		{
+			int			t = down->step[i];
+
+			if (t == step)
+			{
+				last = s;
+				break;
+			}
+			if (parent[t] < 0)
+			{
+				parent[t] = s;
+				queue[tail++] = t;
+			}
+		}
+	}
+	Assert(last >= 0);
+
+	for (s = last; s != step; s = parent[s])
+		length++;
+	*path = palloc_ints(length);
+	for (s = last, i = length - 1; i >= 0; s = parent[s], i--)
+		(*path)[i] = s;
+
+	pfree(parent);
+	pfree(queue);
+
+	return length;
+}
+
+int
+dag_find_cycle(const Dag *dag, int **path)
+{
+	DagAdjacency up;
+	DagAdjacency down;
+	int			lowest;
+	int			length = 0;
+
+	*path = NULL;
+	if (dag->sealed)
+		return 0;
+
+	adjacency_from_edges(dag, &up);
+	adjacency_transpose(dag->nsteps, &up, &down);
+
+	lowest = lowest_step_on_cycle(dag->nsteps, &down);
+	if (lowest >= 0)
+		length = shortest_cycle_through(dag->nsteps, &down, lowest, path);
+
+	adjacency_free(&up);
+	adjacency_free(&down);
+
+	return length;
+}
+
+/*
+ * Levels, and the steps by level and number, by Kahn's algorithm.  Each level
+ * is a stretch of topo; a step is complete when the last step that it reads
+ * has been looked at, which is then on the level just before its own.
+ */
+static void
+seal_levels(Dag *dag)
+{
+	int			n = dag->nsteps;
+	int		   *waits_for = palloc_ints(n);
+	int			head = 0;
+	int			tail = 0;
+	int			level = 0;
+	int			s;
+	int			i;
+
+	dag->level = palloc0_ints(n);
+	dag->topo = palloc_ints(n);
+	dag->topo_rank = palloc_ints(n);
+
+	for (s = 0; s < n; s++)
+	{
+		waits_for[s] = dag->up.start[s + 1] - dag->up.start[s];
+		if (waits_for[s] == 0)
+			dag->topo[tail++] = s;
+	}
+
+	while (head < tail)
+	{
+		int			end = tail;
+
+		/* a whole level is known now: put it into the order of numbers */
+		if (level > 0)
+			qsort(dag->topo + head, end - head, sizeof(int), compare_ints);
+
+		for (; head < end; head++)
+		{
+			s = dag->topo[head];
+			dag->topo_rank[s] = head;
+			dag->level[s] = level;
+			for (i = dag->down.start[s]; i < dag->down.start[s + 1]; i++)
+			{
+				if (--waits_for[dag->down.step[i]] == 0)
+					dag->topo[tail++] = dag->down.step[i];
+			}
+		}
+		level++;
+	}
+
+	/* otherwise there is a cycle, and the caller did not look for it */
+	Assert(tail == n);
+
+	pfree(waits_for);
+}
+
+/* Heights: readers come later in topo, so go through it backwards. */
+static void
+seal_heights(Dag *dag)
+{
+	int			rank;
+	int			i;
+
+	dag->height = palloc0_ints(dag->nsteps);
+	for (rank = dag->nsteps - 1; rank >= 0; rank--)
+	{
+		int			s = dag->topo[rank];
+
+		for (i = dag->down.start[s]; i < dag->down.start[s + 1]; i++)
+			dag->height[s] = Max(dag->height[s],
+								 dag->height[dag->down.step[i]] + 1);
+	}
+}
+
+/* The sequence in which ready steps are handed out, and its stages. */
+static void
+seal_queue(Dag *dag)
+{
+	int			n = dag->nsteps;
+	DagQueueKey *keys = (DagQueueKey *) palloc(sizeof(DagQueueKey) * (Size) n);
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		keys[i].order = dag->order[i];
+		keys[i].height = dag->height[i];
+		keys[i].step = i;
+	}
+	qsort(keys, n, sizeof(DagQueueKey), compare_queue_keys);
+
+	dag->queue = palloc_ints(n);
+	dag->queue_rank = palloc_ints(n);
+	dag->stage = palloc_ints(n);
+	dag->nstages = 0;
+	for (i = 0; i < n; i++)
+	{
+		if (i == 0 || keys[i].order != keys[i - 1].order)
+			dag->nstages++;
+		dag->queue[i] = keys[i].step;
+		dag->queue_rank[keys[i].step] = i;
+		dag->stage[keys[i].step] = dag->nstages - 1;
+	}
+
+	pfree(keys);
+}
+
+void
+dag_seal(Dag *dag)
+{
+	DagAdjacency unsorted;
+	int			s;
+
+	Assert(!dag->sealed);
+
+	adjacency_from_edges(dag, &unsorted);
+	adjacency_transpose(dag->nsteps, &unsorted, &dag->down);
+	adjacency_transpose(dag->nsteps, &dag->down, &dag->up);
+	adjacency_free(&unsorted);
+
+	if (dag->edges)
+		pfree(dag->edges);
+	dag->edges = NULL;
+	dag->nedges = dag->maxedges = 0;
+
+	seal_levels(dag);
+	seal_heights(dag);
+	for (s = 0; s < dag->nsteps; s++)
+	{
+		if (dag->order[s] == DAG_NO_ORDER)
+			dag->order[s] = dag->level[s];
+	}
+	seal_queue(dag);
+
+	dag->sealed = true;
+}
+
+/* ------------------------------------------------------------------------
+ *		Asking
+ * ------------------------------------------------------------------------
+ */
+
+int
+dag_nsteps(const Dag *dag)
+{
+	return dag->nsteps;
+}
+
+int
+dag_level(const Dag *dag, int step)
+{
+	Assert(dag->sealed);
+	AssertStep(dag, step);
+	return dag->level[step];
+}
+
+int
+dag_order(const Dag *dag, int step)
+{
+	Assert(dag->sealed);
+	AssertStep(dag, step);
+	return dag->order[step];
+}
+
+int
+dag_height(const Dag *dag, int step)
+{
+	Assert(dag->sealed);
+	AssertStep(dag, step);
+	return dag->height[step];
+}
+
+static int
+adjacency_list(const DagAdjacency *adj, int step, const int **steps)
+{
+	*steps = adj->step + adj->start[step];
+	return adj->start[step + 1] - adj->start[step];
+}
+
+int
+dag_upstream(const Dag *dag, int step, const int **steps)
+{
+	Assert(dag->sealed);
+	AssertStep(dag, step);
+	return adjacency_list(&dag->up, step, steps);
+}
+
+int
+dag_downstream(const Dag *dag, int step, const int **steps)
+{
+	Assert(dag->sealed);
+	AssertStep(dag, step);
+	return adjacency_list(&dag->down, step, steps);
+}
+
+/* Both directions of dag_mark_*: O(steps + edges), whatever member says. */
+static void
+mark_reachable(int nsteps, const DagAdjacency *adj, int step, bool *member)
+{
+	bool	   *seen = (bool *) palloc0(sizeof(bool) * (Size) nsteps);
+	int		   *todo = palloc_ints(nsteps);
+	int			ntodo = 0;
+
+	todo[ntodo++] = step;
+	while (ntodo > 0)
+	{
+		int			s = todo[--ntodo];
+		int			i;
+
+		for (i = adj->start[s]; i < adj->start[s + 1]; i++)
+		{
+			int			t = adj->step[i];
+
+			if (!seen[t])
+			{
+				seen[t] = true;
+				member[t] = true;
+				todo[ntodo++] = t;
+			}
+		}
+	}
+
+	pfree(seen);
+	pfree(todo);
+}
+
+void
+dag_mark_ancestors(const Dag *dag, int step, bool *member)
+{
+	Assert(dag->sealed);
+	AssertStep(dag, step);
+	mark_reachable(dag->nsteps, &dag->up, step, member);
+}
+
+void
+dag_mark_descendants(const Dag *dag, int step, bool *member)
+{
+	Assert(dag->sealed);
+	AssertStep(dag, step);
+	mark_reachable(dag->nsteps, &dag->down, step, member);
+}
+
+/*
+ * Direct edges are enough: where a chain of members leads from a higher to a
+ * lower order, one of its edges does.
+ */
+bool
+dag_find_order_conflict(const Dag *dag, const bool *member,
+						int *step, int *upstream)
+{
+	int			s;
+	int			i;
+
+	Assert(dag->sealed);
+
+	for (s = 0; s < dag->nsteps; s++)
+	{
+		if (member && !member[s])
+			continue;
+		for (i = dag->up.start[s]; i < dag->up.start[s + 1]; i++)
+		{
+			int			u = dag->up.step[i];
+
+			if (member && !member[u])
+				continue;
+			if (dag->order[u] > dag->order[s])
+			{
+				*step = s;
+				*upstream = u;
+				return true;
+			}
+		}
+	}
+
+	return false;
+}
+
+/* ------------------------------------------------------------------------
+ *		Running
+ * ------------------------------------------------------------------------
+ */
+
+/* A step becomes READY: into the heap with it. */
+static void
+ready_push(DagRun *run, int step)
+{
+	int			rank = run->dag->queue_rank[step];
+	int			i = run->nready++;
+
+	run->steps[step].state = DAG_READY;
+	while (i > 0 && run->heap[(i - 1) / 2] > rank)
+	{
+		run->heap[i] = run->heap[(i - 1) / 2];
+		i = (i - 1) / 2;
+	}
+	run->heap[i] = rank;
+}
+
+/* Takes the first step from the heap, which may not be empty. */
+static int
+ready_pop(DagRun *run)
+{
+	int			first = run->heap[0];
+	int			rank = run->heap[--run->nready];	/* looks for a new place */
+	int			i = 0;
+
+	for (;;)
+	{
+		int			child = 2 * i + 1;
+
+		if (child >= run->nready)
+			break;
+		if (child + 1 < run->nready && run->heap[child + 1] < run->heap[child])
+			child++;
+		if (run->heap[child] >= rank)
+			break;
+		run->heap[i] = run->heap[child];
+		i = child;
+	}
+	run->heap[i] = rank;
+
+	return run->dag->queue[first];
+}
+
+/* Moves open_stage over stages all of whose selected steps have ended. */
+static void
+advance_stage(DagRun *run)
+{
+	while (run->open_stage < run->dag->nstages &&
+		   run->stage_unfinished[run->open_stage] == 0)
+		run->open_stage++;
+}
+
+/* The bookkeeping of every end of a step, whichever it is. */
+static void
+step_ended(DagRun *run, int step, DagStepState state)
+{
+	const Dag  *dag = run->dag;
+	int			i;
+
+	run->steps[step].state = state;
+	run->unfinished--;
+	for (i = dag->up.start[step]; i < dag->up.start[step + 1]; i++)
+		run->steps[dag->up.step[i]].pending_readers--;
+
+	run->stage_unfinished[dag->stage[step]]--;
+	advance_stage(run);
+}
+
+DagRun *
+dag_run_create(const Dag *dag, const bool *selected, bool staged)
+{
+	DagRun	   *run;
+	int			s;
+	int			i;
+
+	Assert(dag->sealed);
+
+	run = (DagRun *) palloc0(sizeof(DagRun));
+	run->dag = dag;
+	run->staged = staged;
+	run->steps = (DagRunStep *) palloc0(sizeof(DagRunStep) * (Size) dag->nsteps);
+	run->stage_unfinished = palloc0_ints(dag->nstages);
+
+	for (s = 0; s < dag->nsteps; s++)
+	{
+		run->steps[s].cause = -1;
+		run->steps[s].state = DAG_NOT_SELECTED;
+		if (selected && !selected[s])
+			continue;
+
+		run->steps[s].state = DAG_WAITING;
+		run->unfinished++;
+		run->stage_unfinished[dag->stage[s]]++;
+		for (i = dag->up.start[s]; i < dag->up.start[s + 1]; i++)
+		{
+			int			u = dag->up.step[i];
+
+			run->steps[u].pending_readers++;
+			if (selected == NULL || selected[u])
+				run->steps[s].blockers++;
+		}
+	}
+
+	run->heap = palloc_ints(run->unfinished);
+	run->scratch = palloc_ints(run->unfinished);
+	for (s = 0; s < dag->nsteps; s++)
+	{
+		if (run->steps[s].state == DAG_WAITING && run->steps[s].blockers == 0)
+			ready_push(run, s);
+	}
+	advance_stage(run);
+
+	return run;
+}
+
+void
+dag_run_free(DagRun *run)
+{
+	pfree(run->steps);
+	pfree(run->heap);
+	pfree(run->stage_unfinished);
+	pfree(run->scratch);
+	pfree(run);
+}
+
+int
+dag_run_next(DagRun *run)
+{
+	int			step;
+
+	if (!dag_run_has_ready(run))
+		return -1;
+
+	step = ready_pop(run);
+	Assert(run->steps[step].state == DAG_READY);
+	run->steps[step].state = DAG_RUNNING;
+
+	return step;
+}
+
+/*
+ * The first step of the queue has the smallest order of all ready ones.  When
+ * the barrier holds that one back, it holds back all of them.
+ */
+bool
+dag_run_has_ready(const DagRun *run)
+{
+	const Dag  *dag = run->dag;
+
+	if (run->nready == 0)
+		return false;
+	return !run->staged ||
+		dag->stage[dag->queue[run->heap[0]]] == run->open_stage;
+}
+
+/*
+ * Ready steps below a place in the heap.  What stands below a step that waits
+ * behind the barrier waits there too, so the walk visits few more than it counts.
+ */
+static int
+ready_below(const DagRun *run, int place, int limit)
+{
+	const Dag  *dag = run->dag;
+	int			n;
+
+	if (limit <= 0 || place >= run->nready ||
+		(run->staged && dag->stage[dag->queue[run->heap[place]]] != run->open_stage))
+		return 0;
+
+	n = 1 + ready_below(run, 2 * place + 1, limit - 1);
+	return n + ready_below(run, 2 * place + 2, limit - n);
+}
+
+int
+dag_run_ready(const DagRun *run, int limit)
+{
+	return ready_below(run, 0, limit);
+}
+
+void
+dag_run_requeue(DagRun *run, int step)
+{
+	AssertStep(run->dag, step);
+	Assert(run->steps[step].state == DAG_RUNNING);
+	Assert(!run->abandoned);
+
+	ready_push(run, step);
+}
+
+void
+dag_run_succeeded(DagRun *run, int step)
+{
+	const DagAdjacency *down = &run->dag->down;
+	int			i;
+
+	AssertStep(run->dag, step);
+	Assert(run->steps[step].state == DAG_RUNNING);
+
+	step_ended(run, step, DAG_SUCCEEDED);
+	for (i = down->start[step]; i < down->start[step + 1]; i++)
+	{
+		int			reader = down->step[i];
+
+		/* one that is skipped, or not selected, waits for nothing */
+		if (run->steps[reader].state == DAG_WAITING &&
+			--run->steps[reader].blockers == 0)
+			ready_push(run, reader);
+	}
+}
+
+/*
+ * Only waiting steps have to be looked at.  Whatever is selected and reads a
+ * running step, directly or through other selected ones, cannot have become
+ * ready; and where one is skipped already, so is all that reads it.  A reader
+ * that is not selected passes nothing on: it is no constraint for its readers.
+ */
+int
+dag_run_failed(DagRun *run, int step, int **skipped)
+{
+	const Dag  *dag = run->dag;
+	int		   *ranks = run->scratch;	/* found, by their place in topo */
+	int			nfound = 0;
+	int			nexpanded = 0;
+	int			from = step;
+	int			i;
+
+	AssertStep(dag, step);
+	Assert(run->steps[step].state == DAG_RUNNING);
+
+	step_ended(run, step, DAG_FAILED);
+	for (;;)
+	{
+		for (i = dag->down.start[from]; i < dag->down.start[from + 1]; i++)
+		{
+			int			reader = dag->down.step[i];
+
+			Assert(run->steps[reader].state == DAG_NOT_SELECTED ||
+				   run->steps[reader].state == DAG_WAITING ||
+				   run->steps[reader].state == DAG_SKIPPED);
+			if (run->steps[reader].state != DAG_WAITING)
+				continue;
+			run->steps[reader].cause = step;
+			step_ended(run, reader, DAG_SKIPPED);
+			ranks[nfound++] = dag->topo_rank[reader];
+		}
+		if (nexpanded == nfound)
+			break;
+		from = dag->topo[ranks[nexpanded++]];
+	}
+
+	qsort(ranks, nfound, sizeof(int), compare_ints);
+	*skipped = palloc_ints(nfound);
+	for (i = 0; i < nfound; i++)
+		(*skipped)[i] = dag->topo[ranks[i]];
+
+	return nfound;
+}
+
+int
+dag_run_abandon(DagRun *run, int **skipped)
+{
+	const Dag  *dag = run->dag;
+	int			nfound = 0;
+	int			rank;
+
+	run->abandoned = true;
+	run->nready = 0;
+	for (rank = 0; rank < dag->nsteps; rank++)
+	{
+		int			s = dag->topo[rank];
+
+		if (run->steps[s].state != DAG_WAITING &&
+			run->steps[s].state != DAG_READY)
+			continue;
+		step_ended(run, s, DAG_SKIPPED);
+		run->scratch[nfound++] = s;
+	}
+
+	*skipped = palloc_ints(nfound);
+	memcpy(*skipped, run->scratch, sizeof(int) * nfound);
+
+	return nfound;
+}
+
+DagStepState
+dag_run_state(const DagRun *run, int step)
+{
+	AssertStep(run->dag, step);
+	return run->steps[step].state;
+}
+
+int
+dag_run_cause(const DagRun *run, int step)
+{
+	AssertStep(run->dag, step);
+	Assert(run->steps[step].state == DAG_SKIPPED);
+	return run->steps[step].cause;
+}
+
+int
+dag_run_unfinished(const DagRun *run)
+{
+	return run->unfinished;
+}
+
+int
+dag_run_pending_readers(const DagRun *run, int step)
+{
+	AssertStep(run->dag, step);
+	return run->steps[step].pending_readers;
+}

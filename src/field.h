@@ -1,0 +1,82 @@
+/*-------------------------------------------------------------------------
+ *
+ * field.h
+ *	  Options of a pipeline and arguments of a step as data: which there are, of
+ *	  which type, where in the struct, what they may be.
+ *
+ * One description serves the SQL function's arguments, the keys of a jsonb
+ * object of changes, "did anything change?" and the checks of single values.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ETL_FIELD_H
+#define ETL_FIELD_H
+
+#include "etl.h"
+#include "fmgr.h"
+#include "utils/jsonb.h"
+
+/* SQL type, member's type */
+typedef enum FieldType
+{
+	FIELD_TEXT,					/* text, char * */
+	FIELD_NAME,					/* text, char *: an identifier */
+	FIELD_TEXT_LIST,			/* text[], List * of char * */
+	FIELD_NAME_LIST,			/* text[], List * of char *: identifiers */
+	FIELD_BOOL,					/* bool, bool */
+	FIELD_INT,					/* int, int32 */
+	FIELD_INTERVAL,				/* interval, int64: milliseconds */
+	FIELD_WORD					/* text, enum or bool: index into words */
+} FieldType;
+
+typedef struct Field
+{
+	const char *name;
+	FieldType	type;
+	int			argno;			/* the SQL function's argument */
+	size_t		offset;			/* of the member */
+	size_t		size;			/* of the member */
+	size_t		has_offset;		/* of a bool that says whether there is a value; 0: none */
+	bool		required;		/* NULL is an error, and not the default */
+	int64		min;			/* of FIELD_INT, and of FIELD_INTERVAL in milliseconds */
+	int64		max;
+	const char *const *words;	/* of FIELD_WORD, up to NULL */
+} Field;
+
+#define FIELD(struct_type, member) \
+	.offset = offsetof(struct_type, member), .size = sizeof(((struct_type *) 0)->member)
+
+/* Longer intervals are refused: 100 years. */
+#define FIELD_MAX_INTERVAL_MS	(INT64CONST(36525) * 86400000)
+
+/*
+ * Sets all fields of the struct from the function's arguments; where an argument
+ * is NULL the field stays as it is.  Raises null_value_not_allowed for required
+ * ones, name_too_long, and invalid_parameter_value.
+ */
+extern void field_take_arguments(const Field *fields, int nfields, void *target,
+								 FunctionCallInfo fcinfo);
+
+/*
+ * Sets the fields that are keys of the object; null means the value that
+ * "defaults" has.  "fixed" lists, up to NULL, names that are known, but cannot
+ * be changed.  Raises errors as above, and invalid_parameter_value for what is
+ * no object, for unknown keys and for values of a wrong type.
+ */
+extern void field_take_changes(const Field *fields, int nfields, void *target,
+							   const void *defaults, const char *const *fixed,
+							   const Jsonb *changes);
+
+/* Are all fields equal? */
+extern bool field_all_equal(const Field *fields, int nfields, const void *a, const void *b);
+
+/*
+ * Checks an identifier: 1 to NAMEDATALEN - 1 bytes.  "what" is the argument's
+ * name.  Raises name_too_long or invalid_parameter_value.
+ */
+extern void field_check_name(const char *what, const char *name);
+
+/* The text of a required argument; raises null_value_not_allowed. */
+extern char *field_text_argument(FunctionCallInfo fcinfo, int argno, const char *what);
+
+#endif							/* ETL_FIELD_H */

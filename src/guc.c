@@ -1,0 +1,74 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.c
+ *	  The extension's settings.
+ *
+ * All of them are the session's own (PGC_USERSET): etl.run and etl.start hand
+ * the caller's values to the run, so that SET in a session, ALTER ROLE, ALTER
+ * DATABASE and postgresql.conf work as a user would expect, although the run's
+ * processes are sessions of the pipeline's owner.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "guc.h"
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+int			guc_max_parallel = 0;
+bool		guc_notify = false;
+char	   *guc_params = NULL;
+uint64		guc_params_generation = 0;
+
+static void
+guc_assign_params(const char *newval, void *extra)
+{
+	guc_params_generation++;
+}
+
+void
+guc_define(void)
+{
+	DefineCustomIntVariable(ETL_EXTENSION_NAME ".max_parallel",
+							"How many steps of a run are executed at once, where the pipeline does not say.",
+							"0 chooses half of the background workers that the server can start.",
+							&guc_max_parallel,
+							0, 0, ETL_MAX_PARALLEL,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable(ETL_EXTENSION_NAME ".notify",
+							 "Sends a NOTIFY on channel etl_framework when a run ends.",
+							 "The payload is a JSON object with run_id, pipeline and status. "
+							 "Any user of the database can listen.",
+							 &guc_notify,
+							 false,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomStringVariable(GUC_PARAMS_NAME,
+							   "What etl.param reads: a JSON object.",
+							   "A run sets it for its steps; set it by hand to try a step's SQL.",
+							   &guc_params,
+							   "",
+							   PGC_USERSET, GUC_NOT_IN_SAMPLE,
+							   NULL, guc_assign_params, NULL);
+
+	MarkGUCPrefixReserved(ETL_EXTENSION_NAME);
+}
+
+/*
+ * Every process of a run and every worker of a parallel query comes out of
+ * max_worker_processes.  Half of what is left beside the coordinator and the
+ * logical replication launcher, so that the steps can still run in parallel
+ * themselves.
+ */
+int
+guc_default_max_parallel(void)
+{
+	if (guc_max_parallel > 0)
+		return guc_max_parallel;
+	return Max(1, (max_worker_processes - 2) / 2);
+}

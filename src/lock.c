@@ -1,0 +1,292 @@
+/*-------------------------------------------------------------------------
+ *
+ * lock.c
+ *	  The heavyweight locks that say "this run is alive" and "this pipeline is
+ *	  being run".
+ *
+ * A coordinator holds two exclusive locks from before its run's row is
+ * written until its process is gone: one for the pipeline (so that a pipeline
+ * has one run at a time) and one for the run (so that a row that says RUNNING
+ * can be told from the truth).  The server releases them however the process
+ * ends; no heartbeat is needed and no guess.
+ *
+ * Both are advisory locks of classes (the tag's fourth field) that the SQL
+ * functions cannot name, so nobody can take or release them by SQL.  They use
+ * the user lock method because session-level locks of the default method are
+ * released when a transaction aborts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lock.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/resowner.h"
+
+#define LOCK_CLASS_PIPELINE		0xE701
+#define LOCK_CLASS_RUN			0xE702
+
+/* How many processes a chain of waiters may lead through. */
+#define LOCK_MAX_CHAIN			1000
+
+static void
+lock_pipeline_tag(LOCKTAG *tag, int32 pipeline_id)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, 0, (uint32) pipeline_id,
+						 LOCK_CLASS_PIPELINE);
+}
+
+static void
+lock_run_tag(LOCKTAG *tag, int64 run_id)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (run_id >> 32),
+						 (uint32) run_id, LOCK_CLASS_RUN);
+}
+
+bool
+lock_pipeline(int32 pipeline_id, bool wait)
+{
+	LOCKTAG		tag;
+
+	lock_pipeline_tag(&tag, pipeline_id);
+	return LockAcquire(&tag, ExclusiveLock, true, !wait) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* A run's number is its coordinator's own, so nobody else holds this lock. */
+void
+lock_run(int64 run_id)
+{
+	LOCKTAG		tag;
+
+	lock_run_tag(&tag, run_id);
+	(void) LockAcquire(&tag, ExclusiveLock, true, false);
+}
+
+void
+lock_release(int32 pipeline_id, int64 run_id)
+{
+	LOCKTAG		tag;
+
+	lock_pipeline_tag(&tag, pipeline_id);
+	LockRelease(&tag, ExclusiveLock, true);
+	lock_run_tag(&tag, run_id);
+	LockRelease(&tag, ExclusiveLock, true);
+}
+
+static int
+lock_holder(const LOCKTAG *tag)
+{
+	LockData   *locks = GetLockStatusData();
+
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		LockInstanceData *lock = &locks->locks[i];
+
+		if (memcmp(&lock->locktag, tag, sizeof(LOCKTAG)) == 0 &&
+			(lock->holdMask & LOCKBIT_ON(ExclusiveLock)) != 0)
+			return lock->pid;
+	}
+	return 0;
+}
+
+int
+lock_pipeline_holder(int32 pipeline_id)
+{
+	LOCKTAG		tag;
+
+	lock_pipeline_tag(&tag, pipeline_id);
+	return lock_holder(&tag);
+}
+
+int
+lock_run_holder(int64 run_id)
+{
+	LOCKTAG		tag;
+
+	lock_run_tag(&tag, run_id);
+	return lock_holder(&tag);
+}
+
+/*
+ * Waits in the lock's queue.  A subtransaction turns the server's own
+ * lock_timeout into an answer; it also keeps the session's lock_timeout, which
+ * is meant for tables, from ending the wait.
+ */
+bool
+lock_wait_for_run(int64 run_id, int64 timeout_ms)
+{
+	MemoryContext oldcontext = CurrentMemoryContext;
+	ResourceOwner oldowner = CurrentResourceOwner;
+	LOCKTAG		tag;
+	char		timeout[32];
+	volatile bool result = true;
+
+	lock_run_tag(&tag, run_id);
+
+	if (timeout_ms == 0)
+		return lock_holder(&tag) == 0;
+
+	/* lock_timeout is an int; 0 means none */
+	snprintf(timeout, sizeof(timeout), "%d",
+			 (timeout_ms < 0 || timeout_ms > PG_INT32_MAX) ? 0 : (int) timeout_ms);
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		(void) set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
+		(void) LockAcquire(&tag, ShareLock, false, false);
+		LockRelease(&tag, ShareLock, false);
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(oldcontext);
+		CurrentResourceOwner = oldowner;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(oldcontext);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(oldcontext);
+		CurrentResourceOwner = oldowner;
+
+		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+			ReThrowError(error);
+		FreeErrorData(error);
+		result = false;
+	}
+	PG_END_TRY();
+
+	return result;
+}
+
+int
+lock_run_waiters(int64 run_id, int **pids)
+{
+	LockData   *locks = GetLockStatusData();
+	LOCKTAG		tag;
+	int			n = 0;
+
+	lock_run_tag(&tag, run_id);
+	*pids = palloc(sizeof(int) * (locks->nelements + 1));
+
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		LockInstanceData *lock = &locks->locks[i];
+
+		if (memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) == 0 &&
+			lock->waitLockMode != NoLock)
+			(*pids)[n++] = lock->pid;
+	}
+	return n;
+}
+
+/*
+ * Breadth-first through pg_blocking_pids.  What it says of each process is
+ * taken at another instant, so a chain that it shows may be gone already; a
+ * chain that ends in a process that is waiting for this run cannot resolve
+ * itself, though, and that is the only one that the callers ask for.
+ */
+bool
+lock_is_waiting_for(int pid, int target)
+{
+	int			chain[LOCK_MAX_CHAIN];
+	int			nchain = 1;
+
+	chain[0] = pid;
+	for (int i = 0; i < nchain; i++)
+	{
+		ArrayType  *blockers;
+		Datum	   *elements;
+		int			nelements;
+
+		blockers = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids,
+														  Int32GetDatum(chain[i])));
+		deconstruct_array(blockers, INT4OID, sizeof(int32), true, TYPALIGN_INT,
+						  &elements, NULL, &nelements);
+		for (int e = 0; e < nelements; e++)
+		{
+			int			blocker = DatumGetInt32(elements[e]);
+			bool		known = false;
+
+			if (blocker == target)
+				return true;
+			for (int k = 0; k < nchain && !known; k++)
+				known = (chain[k] == blocker);
+			/* 0 stands for a prepared transaction, which waits for nobody */
+			if (!known && blocker != 0 && nchain < LOCK_MAX_CHAIN)
+				chain[nchain++] = blocker;
+		}
+	}
+	return false;
+}
+
+bool
+lock_relation_blocked_by(Oid relid, LOCKMODE mode, int target)
+{
+	LockData   *locks = GetLockStatusData();
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
+
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		LockInstanceData *lock = &locks->locks[i];
+
+		if (memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) != 0 ||
+			lock->pid == MyProcPid)
+			continue;
+
+		for (LOCKMODE held = 1; held <= MaxLockMode; held++)
+		{
+			if ((lock->holdMask & LOCKBIT_ON(held)) == 0 ||
+				!DoLockModesConflict(held, mode))
+				continue;
+			if (lock->leaderPid == target ||
+				lock_is_waiting_for(lock->pid, target))
+				return true;
+		}
+	}
+	return false;
+}
+
+char *
+lock_describe_wait(int pid)
+{
+	LockData   *locks = GetLockStatusData();
+
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		LockInstanceData *lock = &locks->locks[i];
+		StringInfoData buf;
+
+		if (lock->leaderPid != pid || lock->waitLockMode == NoLock)
+			continue;
+
+		initStringInfo(&buf);
+		appendStringInfo(&buf, "%s on ",
+						 GetLockmodeName(lock->locktag.locktag_lockmethodid,
+										 lock->waitLockMode));
+		if (lock->locktag.locktag_type == LOCKTAG_RELATION &&
+			lock->locktag.locktag_field1 == MyDatabaseId)
+			appendStringInfo(&buf, "relation %s",
+							 DatumGetCString(DirectFunctionCall1(regclassout,
+																 ObjectIdGetDatum(lock->locktag.locktag_field2))));
+		else
+			DescribeLockTag(&buf, &lock->locktag);
+		return buf.data;
+	}
+	return NULL;
+}

@@ -1,0 +1,56 @@
+/*-------------------------------------------------------------------------
+ *
+ * lock.h
+ *	  The heavyweight locks that say "this run is alive" and "this pipeline is
+ *	  being run"; who waits for whom.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ETL_LOCK_H
+#define ETL_LOCK_H
+
+#include "etl.h"
+#include "storage/lockdefs.h"
+
+/*
+ * Taken by a coordinator, held until its process ends.  lock_pipeline returns
+ * false where the lock is not free and wait is false.
+ */
+extern bool lock_pipeline(int32 pipeline_id, bool wait);
+extern void lock_run(int64 run_id);
+
+/*
+ * Gives both up, the pipeline's first: who has waited for the run's can have the
+ * pipeline's at once.
+ */
+extern void lock_release(int32 pipeline_id, int64 run_id);
+
+/* The process that holds the lock; 0 if there is none.  Takes no lock itself. */
+extern int	lock_pipeline_holder(int32 pipeline_id);
+extern int	lock_run_holder(int64 run_id);
+
+/*
+ * Waits until nobody holds the run's lock.  timeout_ms < 0: for as long as it
+ * takes.  Returns false when the time ran out first.
+ */
+extern bool lock_wait_for_run(int64 run_id, int64 timeout_ms);
+
+/* The processes that are in lock_wait_for_run; *pids is palloc'd. */
+extern int	lock_run_waiters(int64 run_id, int **pids);
+
+/* Does a process wait for another one's lock, directly or through others? */
+extern bool lock_is_waiting_for(int pid, int target);
+
+/*
+ * Would "mode" on the relation have to wait for the process "target", because
+ * it, or somebody who waits for it, holds a lock that conflicts?
+ */
+extern bool lock_relation_blocked_by(Oid relid, LOCKMODE mode, int target);
+
+/*
+ * What a process waits for, as in "ShareLock on relation public.t"; NULL if it
+ * does not wait.  Needs a transaction.
+ */
+extern char *lock_describe_wait(int pid);
+
+#endif							/* ETL_LOCK_H */

@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * module.c
+ *	  Loading the library.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "guc.h"
+#include "run.h"
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	guc_define();
+	run_initialize();
+}

@@ -1,0 +1,569 @@
+/*-------------------------------------------------------------------------
+ *
+ * pipeline.c
+ *	  A version of a pipeline as a graph.
+ *
+ * References are stored as the text that a user could write.  They are compared
+ * by taking that text apart again, and not as text: whether a name is quoted
+ * depends on the keywords of the server version and on quote_all_identifiers.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "nearest.h"
+#include "pipeline.h"
+#include "security.h"
+
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/varlena.h"
+
+/* How many steps of a cycle are shown. */
+#define PIPELINE_MAX_CYCLE_SHOWN	20
+
+typedef struct NameEntry
+{
+	char		name[NAMEDATALEN];	/* hash key */
+	int			index;
+} NameEntry;
+
+typedef struct OccupantEntry
+{
+	char		name[NAMEDATALEN];	/* hash key */
+	Oid			relid;
+	Oid			registered;
+} OccupantEntry;
+
+static HTAB *
+create_name_table(const char *what, int expected, Size entrysize)
+{
+	HASHCTL		control = {
+		.keysize = NAMEDATALEN,
+		.entrysize = entrysize,
+		.hcxt = CurrentMemoryContext
+	};
+
+	return hash_create(what, Max(expected, 16), &control,
+					   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+}
+
+Pipeline *
+pipeline_open(const char *name)
+{
+	Pipeline   *pipeline = catalog_find_pipeline(name);
+
+	if (pipeline == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("pipeline \"%s\" does not exist", name)));
+	security_check_member(pipeline->owner, name);
+
+	return pipeline;
+}
+
+/* ---- names ---- */
+
+int
+pipeline_find_step(const PipelineGraph *graph, const char *name)
+{
+	NameEntry  *entry;
+
+	/* the hash function would take the beginning for the whole */
+	if (strlen(name) >= NAMEDATALEN)
+		return -1;
+	entry = hash_search(graph->names, name, HASH_FIND, NULL);
+	return entry ? entry->index : -1;
+}
+
+int
+pipeline_find_reference(const PipelineGraph *graph, const char *reference)
+{
+	char	   *copy = pstrdup(reference);
+	List	   *parts;
+	int			index = -1;
+
+	if (!SplitIdentifierString(copy, '.', &parts))
+		elog(ERROR, "invalid reference \"%s\" in a table of schema \"%s\"",
+			 reference, ETL_SCHEMA);
+	if (list_length(parts) == 1)
+		index = pipeline_find_step(graph, linitial(parts));
+	else if (list_length(parts) == 2 &&
+			 strcmp(linitial(parts), graph->pipeline->target_schema) == 0)
+		index = pipeline_find_step(graph, lsecond(parts));
+	list_free(parts);
+	pfree(copy);
+
+	return index;
+}
+
+/* The step's name that is most like a wrong one, or NULL. */
+static const char *
+nearest_step(const PipelineGraph *graph, const char *name)
+{
+	Nearest		nearest;
+
+	nearest_init(&nearest, name);
+	for (int i = 0; i < graph->nsteps; i++)
+		nearest_consider(&nearest, graph->steps[i]->process_name);
+	return nearest.best;
+}
+
+/* ---- loading ---- */
+
+void
+pipeline_raise_unknown_version(const Pipeline *newest, int32 version)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("version %d of pipeline \"%s\" does not exist",
+					version, newest->name),
+			 errdetail("Its versions are 1 to %d.", newest->version)));
+}
+
+static Pipeline *
+load_pipeline(int32 pipeline_id, int32 version)
+{
+	Pipeline   *pipeline = catalog_load_pipeline(pipeline_id, version);
+
+	if (pipeline == NULL)
+	{
+		Pipeline   *newest = catalog_load_pipeline(pipeline_id, 0);
+
+		if (newest == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("the pipeline does not exist any more")));
+		pipeline_raise_unknown_version(newest, version);
+	}
+	return pipeline;
+}
+
+static void
+add_references(PipelineGraph *graph, int index, const List *references)
+{
+	ListCell   *lc;
+
+	foreach(lc, references)
+	{
+		int			upstream = pipeline_find_reference(graph, lfirst(lc));
+
+		if (upstream >= 0)
+			dag_add_edge(graph->dag, upstream, index);
+	}
+}
+
+static void
+add_declared(PipelineGraph *graph, int index)
+{
+	const Step *step = graph->steps[index];
+	ListCell   *lc;
+
+	foreach(lc, step->depends_on)
+	{
+		const char *name = lfirst(lc);
+		int			upstream = pipeline_find_step(graph, name);
+
+		if (upstream < 0)
+		{
+			const char *nearest = nearest_step(graph, name);
+
+			ereport(ERROR,
+					(errcode(ERRCODE_ETL_INVALID_PIPELINE),
+					 errmsg("step \"%s\" of pipeline \"%s\" depends on \"%s\", which is not a step of it",
+							step->process_name, graph->pipeline->name, name),
+					 nearest ? errhint("Perhaps you mean the step \"%s\".", nearest) :
+					 errhint("Tables that no step makes need not be declared in depends_on.")));
+		}
+		dag_add_edge(graph->dag, upstream, index);
+	}
+}
+
+static void
+check_cycle(const PipelineGraph *graph)
+{
+	int		   *path;
+	int			length = dag_find_cycle(graph->dag, &path);
+	StringInfoData text;
+
+	if (length == 0)
+		return;
+
+	/* backwards: path[0] reads path[length - 1], and so on */
+	initStringInfo(&text);
+	appendStringInfoString(&text, quote_identifier(graph->steps[path[0]]->process_name));
+	for (int i = length - 1; i >= 0; i--)
+	{
+		if (i > 0 && i < length - PIPELINE_MAX_CYCLE_SHOWN)
+		{
+			appendStringInfo(&text, " -> (%d more)", i);
+			i = 1;
+			continue;
+		}
+		appendStringInfo(&text, " -> %s",
+						 quote_identifier(graph->steps[path[i]]->process_name));
+	}
+
+	ereport(ERROR,
+			(errcode(ERRCODE_ETL_INVALID_PIPELINE),
+			 errmsg("the steps of pipeline \"%s\" depend on each other in a cycle",
+					graph->pipeline->name),
+			 errdetail("%s, where each step reads, writes or depends on the next one.",
+					   text.data),
+			 errhint("Change the SQL or the depends_on of one of these steps.")));
+}
+
+static void
+check_orders(const PipelineGraph *graph)
+{
+	int			step;
+	int			upstream;
+
+	if (!graph->pipeline->staged ||
+		!dag_find_order_conflict(graph->dag, NULL, &step, &upstream))
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_ETL_INVALID_PIPELINE),
+			 errmsg("in pipeline \"%s\" step \"%s\" is ordered before step \"%s\", which it depends on",
+					graph->pipeline->name, graph->steps[step]->process_name,
+					graph->steps[upstream]->process_name),
+			 errdetail("Their execution_order is %d and %d (the level in the graph where none was given), and with staged ordering a step starts when all steps of lower orders have ended.",
+					   dag_order(graph->dag, step), dag_order(graph->dag, upstream)),
+			 errhint("Change one of the two, or set the pipeline's ordering to \"graph\".")));
+}
+
+PipelineGraph *
+pipeline_load_graph(int32 pipeline_id, int32 version)
+{
+	PipelineGraph *graph = palloc0(sizeof(PipelineGraph));
+	List	   *steps;
+	ListCell   *lc;
+
+	graph->pipeline = load_pipeline(pipeline_id, version);
+	steps = catalog_load_steps(pipeline_id, graph->pipeline->version);
+	graph->nsteps = list_length(steps);
+	if (graph->nsteps > ETL_MAX_STEPS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("pipeline \"%s\" has too many steps", graph->pipeline->name),
+				 errdetail("It has %d steps; at most %d are supported.",
+						   graph->nsteps, ETL_MAX_STEPS)));
+
+	graph->steps = palloc(sizeof(Step *) * Max(graph->nsteps, 1));
+	graph->names = create_name_table("pipeline steps", graph->nsteps, sizeof(NameEntry));
+	graph->dag = dag_create(graph->nsteps);
+
+	foreach(lc, steps)
+	{
+		Step	   *step = lfirst(lc);
+		int			index = foreach_current_index(lc);
+		NameEntry  *entry;
+
+		graph->steps[index] = step;
+		entry = hash_search(graph->names, step->process_name, HASH_ENTER, NULL);
+		entry->index = index;
+		if (step->has_order)
+			dag_set_order(graph->dag, index, step->execution_order);
+	}
+	list_free(steps);
+
+	for (int i = 0; i < graph->nsteps; i++)
+	{
+		add_references(graph, i, graph->steps[i]->reads);
+		add_references(graph, i, graph->steps[i]->writes);
+		add_declared(graph, i);
+	}
+	check_cycle(graph);
+	dag_seal(graph->dag);
+	check_orders(graph);
+
+	return graph;
+}
+
+/* ---- selecting ---- */
+
+List *
+pipeline_selection_from_array(ArrayType *array)
+{
+	if (array == NULL)
+		return NIL;
+	if (ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"steps\" must not be empty"),
+				 errhint("NULL selects all steps.")));
+	return catalog_array_to_list(array);
+}
+
+/*
+ * Finds the step that a selector names, and which signs around the name mean
+ * something.  The longest name wins: of 'a+' the step "a+", if there is one.
+ */
+static int
+resolve_selector(const PipelineGraph *graph, const char *selector,
+				 bool *ancestors, bool *descendants)
+{
+	int			length = strlen(selector);
+	bool		front = length > 1 && selector[0] == '+';
+	bool		back = length > 1 && selector[length - 1] == '+';
+
+	for (int strip = 0; strip < 4; strip++)
+	{
+		char	   *name;
+		int			index;
+
+		*descendants = (strip & 1) != 0;
+		*ancestors = (strip & 2) != 0;
+		if ((*descendants && !back) || (*ancestors && !front) ||
+			(*descendants && *ancestors && length < 3))
+			continue;
+		name = pnstrdup(selector + (*ancestors ? 1 : 0),
+						length - (*ancestors ? 1 : 0) - (*descendants ? 1 : 0));
+		index = pipeline_find_step(graph, name);
+		pfree(name);
+		if (index >= 0)
+			return index;
+	}
+	return -1;
+}
+
+static void
+raise_unknown_selector(const PipelineGraph *graph, const char *selector)
+{
+	int			length = strlen(selector);
+	int			front = length > 1 && selector[0] == '+' ? 1 : 0;
+	int			back = length - front > 1 && selector[length - 1] == '+' ? 1 : 0;
+	char	   *name = pnstrdup(selector + front, length - front - back);
+	const char *nearest = nearest_step(graph, name);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("step \"%s\" does not exist in version %d of pipeline \"%s\"",
+					name, graph->pipeline->version, graph->pipeline->name),
+			 nearest ? errhint("Perhaps you mean the step \"%s\".", nearest) : 0));
+}
+
+bool *
+pipeline_select(const PipelineGraph *graph, const List *selectors)
+{
+	bool	   *selected = palloc0(sizeof(bool) * Max(graph->nsteps, 1));
+	ListCell   *lc;
+
+	if (selectors == NIL)
+		memset(selected, true, sizeof(bool) * graph->nsteps);
+
+	foreach(lc, selectors)
+	{
+		const char *selector = lfirst(lc);
+		bool		ancestors;
+		bool		descendants;
+		int			index;
+
+		if (selector[0] == '\0' || strcmp(selector, "+") == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("an element of \"steps\" names no step"),
+					 errhint("Write a step's name; with + after it also the steps that read it, with + in front also those that it reads.")));
+
+		index = resolve_selector(graph, selector, &ancestors, &descendants);
+		if (index < 0)
+			raise_unknown_selector(graph, selector);
+
+		selected[index] = true;
+		if (ancestors)
+			dag_mark_ancestors(graph->dag, index, selected);
+		if (descendants)
+			dag_mark_descendants(graph->dag, index, selected);
+	}
+
+	return selected;
+}
+
+/* ---- before a run ---- */
+
+static bool
+is_selected(const bool *selected, int index)
+{
+	return selected == NULL || selected[index];
+}
+
+/* Does the step leave a table in the target schema? */
+static bool
+publishes(const Step *step)
+{
+	return step->kind == ETL_STEP_QUERY && step->keep;
+}
+
+/* What stands under the names in the target schema. */
+static HTAB *
+load_occupants(const PipelineGraph *graph, const List *names)
+{
+	HTAB	   *table = create_name_table("occupied names", list_length(names),
+										  sizeof(OccupantEntry));
+	List	   *occupants = NIL;
+	ListCell   *lc;
+
+	if (names != NIL)
+		occupants = catalog_load_occupants(graph->pipeline->id,
+										   graph->pipeline->target_schema, names);
+	foreach(lc, occupants)
+	{
+		const Occupant *occupant = lfirst(lc);
+		OccupantEntry *entry;
+		bool		found;
+
+		entry = hash_search(table, occupant->name, HASH_ENTER, &found);
+		/* a relation says more than a type of the same name */
+		if (!found || OidIsValid(occupant->relid))
+		{
+			entry->relid = occupant->relid;
+			entry->registered = occupant->registered;
+		}
+	}
+	list_free_deep(occupants);
+
+	return table;
+}
+
+/*
+ * Only what the SQL reads counts: depends_on alone needs no table, and a
+ * command step makes none.
+ */
+void
+pipeline_check_unselected(const PipelineGraph *graph, const bool *selected)
+{
+	int		   *reader = palloc(sizeof(int) * Max(graph->nsteps, 1));
+	List	   *names = NIL;
+	HTAB	   *occupants;
+
+	if (selected == NULL)
+		return;
+
+	/* for each unselected step that is read the first one that reads it */
+	for (int i = 0; i < graph->nsteps; i++)
+		reader[i] = -1;
+	for (int i = 0; i < graph->nsteps; i++)
+	{
+		ListCell   *lc;
+
+		if (!selected[i])
+			continue;
+		foreach(lc, graph->steps[i]->reads)
+		{
+			int			upstream = pipeline_find_reference(graph, lfirst(lc));
+
+			if (upstream >= 0 && !selected[upstream] && reader[upstream] < 0 &&
+				graph->steps[upstream]->kind == ETL_STEP_QUERY)
+			{
+				reader[upstream] = i;
+				names = lappend(names, graph->steps[upstream]->process_name);
+			}
+		}
+	}
+
+	occupants = load_occupants(graph, names);
+	for (int i = 0; i < graph->nsteps; i++)
+	{
+		const Step *step = graph->steps[i];
+		OccupantEntry *entry;
+
+		if (reader[i] < 0)
+			continue;
+		entry = hash_search(occupants, step->process_name, HASH_FIND, NULL);
+		if (publishes(step) && entry != NULL && OidIsValid(entry->relid) &&
+			entry->relid == entry->registered)
+			continue;
+
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("step \"%s\" reads step \"%s\", which is not selected and has no table",
+						graph->steps[reader[i]]->process_name, step->process_name),
+				 !step->keep ?
+				 errdetail("Step \"%s\" is defined with keep => false: it leaves no table behind.",
+						   step->process_name) :
+				 errdetail("There is no table %s that an earlier run of pipeline \"%s\" made.",
+						   quote_qualified_identifier(graph->pipeline->target_schema,
+													  step->process_name),
+						   graph->pipeline->name),
+				 errhint("Select it too, for example with \"+%s\".",
+						 graph->steps[reader[i]]->process_name)));
+	}
+	hash_destroy(occupants);
+	list_free(names);
+	pfree(reader);
+}
+
+void
+pipeline_check_targets(const PipelineGraph *graph, const bool *selected)
+{
+	const char *schema = graph->pipeline->target_schema;
+	List	   *names = NIL;
+	HTAB	   *occupants;
+
+	for (int i = 0; i < graph->nsteps; i++)
+	{
+		if (is_selected(selected, i) && publishes(graph->steps[i]))
+			names = lappend(names, graph->steps[i]->process_name);
+	}
+
+	occupants = load_occupants(graph, names);
+	for (int i = 0; i < graph->nsteps; i++)
+	{
+		const Step *step = graph->steps[i];
+		OccupantEntry *entry;
+
+		if (!is_selected(selected, i) || !publishes(step))
+			continue;
+		entry = hash_search(occupants, step->process_name, HASH_FIND, NULL);
+		if (entry == NULL ||
+			(OidIsValid(entry->relid) && entry->relid == entry->registered))
+			continue;
+
+		if (OidIsValid(entry->relid))
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_TABLE),
+					 errmsg("relation %s already exists, and was not made by step \"%s\" of pipeline \"%s\"",
+							quote_qualified_identifier(schema, step->process_name),
+							step->process_name, graph->pipeline->name),
+					 errdetail("A pipeline replaces only tables that it made itself."),
+					 errhint("Rename or drop the relation, or give the step or the target schema another name.")));
+		else
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("type %s already exists, so that step \"%s\" of pipeline \"%s\" cannot make a table of that name",
+							quote_qualified_identifier(schema, step->process_name),
+							step->process_name, graph->pipeline->name),
+					 errhint("Rename or drop the type, or give the step or the target schema another name.")));
+	}
+	hash_destroy(occupants);
+	list_free(names);
+}
+
+/* ---- during a run ---- */
+
+void
+pipeline_retry_policy(const Pipeline *pipeline, const Step *step, RetryPolicy *policy)
+{
+	const char **sqlstates = palloc(sizeof(char *) * (list_length(pipeline->retry_on) + 1));
+	ListCell   *lc;
+
+	memset(policy, 0, sizeof(*policy));
+	policy->max_attempts = step->max_attempts > 0 ? step->max_attempts : pipeline->max_attempts;
+	policy->base_delay_ms = pipeline->retry_delay_ms;
+	policy->sqlstates = sqlstates;
+	foreach(lc, pipeline->retry_on)
+	{
+		const char *word = lfirst(lc);
+
+		if (strcmp(word, "any") == 0)
+			policy->any = true;
+		else if (strcmp(word, "transient") == 0)
+			policy->transient = true;
+		else
+			sqlstates[policy->nsqlstates++] = word;
+	}
+}

@@ -1,0 +1,100 @@
+/*-------------------------------------------------------------------------
+ *
+ * pipeline.h
+ *	  A version of a pipeline as a graph; selecting steps of it; what must hold
+ *	  before the selected ones may run.
+ *
+ * Knows definitions and the catalogs, but nothing of runs and processes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ETL_PIPELINE_H
+#define ETL_PIPELINE_H
+
+#include "catalog.h"
+#include "dag.h"
+#include "retry.h"
+#include "retry.h"
+
+typedef struct HTAB PipelineNames;
+
+typedef struct PipelineGraph
+{
+	Pipeline   *pipeline;
+	int			nsteps;
+	Step	  **steps;			/* index = number in the dag; ascending step_id */
+	Dag		   *dag;			/* sealed */
+	PipelineNames *names;		/* process_name -> index; private */
+} PipelineGraph;
+
+/*
+ * The pipeline of that name.  Raises undefined_object where there is none that
+ * the current user may see; the two cases cannot be told apart.
+ */
+extern Pipeline *pipeline_open(const char *name);
+
+/* Raises undefined_object: the pipeline has no such version. */
+extern void pipeline_raise_unknown_version(const Pipeline *newest, int32 version);
+
+/*
+ * Loads a version (0: the newest) in the current memory context.  A step comes
+ * after the steps whose names its SQL reads or writes, unqualified or qualified
+ * with the target schema, and after those that its depends_on names.
+ *
+ * Raises undefined_object for an unknown pipeline or version,
+ * program_limit_exceeded for more than ETL_MAX_STEPS steps, and
+ * ERRCODE_ETL_INVALID_PIPELINE, with detail and hint, where depends_on names no
+ * step, where the graph has a cycle, and where in staged ordering an
+ * execution_order contradicts the graph.
+ */
+extern PipelineGraph *pipeline_load_graph(int32 pipeline_id, int32 version);
+
+/* The step's index; -1 if there is none of that name. */
+extern int	pipeline_find_step(const PipelineGraph *graph, const char *name);
+
+/*
+ * The step whose table a reference means, as Step's reads and writes contain
+ * them; -1 if it is some other relation.
+ */
+extern int	pipeline_find_reference(const PipelineGraph *graph, const char *reference);
+
+/*
+ * The steps that selectors (of char *) choose: 'a' that step, 'a+' also all that
+ * read it, directly or through others, '+a' all that it reads, '+a+' both.
+ * A step whose own name has such a sign is chosen by its exact name.  NIL
+ * chooses all steps.  The result is palloc'd, an element a step.
+ *
+ * Raises undefined_object, with the nearest name as hint, for an unknown step,
+ * and invalid_parameter_value for an empty selector.
+ */
+extern bool *pipeline_select(const PipelineGraph *graph, const List *selectors);
+
+/*
+ * The argument "steps" of etl.run and its kind as a list for pipeline_select; NULL
+ * is NIL, all steps.  Raises invalid_parameter_value for an empty array and
+ * null_value_not_allowed for a null element.
+ */
+extern List *pipeline_selection_from_array(ArrayType *array);
+
+/*
+ * For a run of some of the steps: what a selected step reads from a step that
+ * is not must be there from an earlier run, under its name and with the OID that
+ * was registered.  Raises object_not_in_prerequisite_state.
+ */
+extern void pipeline_check_unselected(const PipelineGraph *graph, const bool *selected);
+
+/*
+ * The names that the run wants to publish under must be free, or be taken by
+ * the tables that the registry has for them.  Raises duplicate_table (or
+ * duplicate_object for a type).  selected may be NULL: all steps.
+ */
+extern void pipeline_check_targets(const PipelineGraph *graph, const bool *selected);
+
+/*
+ * How the attempts of a step are repeated; palloc'd parts point into the
+ * pipeline.
+ */
+extern void pipeline_retry_policy(const Pipeline *pipeline, const Step *step,
+								  RetryPolicy *policy);
+
+#endif							/* ETL_PIPELINE_H */

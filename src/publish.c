@@ -1,0 +1,162 @@
+/*-------------------------------------------------------------------------
+ *
+ * publish.c
+ *	  From staging to target: the run's tables become visible, all at once.
+ *
+ * One transaction for the whole run.  No lock is waited for: a publisher that
+ * waited for one table while it holds others would deadlock with readers that
+ * take the tables in another order, and everybody who comes after would queue
+ * behind it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "publish.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "commands/tablecmds.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+/*
+ * The table that stands where an output shall go: InvalidOid if the name is
+ * free, and an error if it is not ours.
+ */
+static Oid
+publish_find_old(int32 pipeline_id, Oid target, const char *target_schema,
+				 const char *process_name)
+{
+	Oid			old = get_relname_relid(process_name, target);
+
+	if (OidIsValid(old) &&
+		old != catalog_output_relid(pipeline_id, target_schema, process_name))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("relation \"%s.%s\" already exists and was not made by this pipeline",
+						target_schema, process_name),
+				 errhint("Rename that relation, or the step.")));
+	return old;
+}
+
+/* Moves a table, with its partitions and all that belongs to them. */
+static void
+publish_move(Oid relid, Oid target, ObjectAddresses *moved)
+{
+	List	   *relids;
+	ListCell   *lc;
+
+	LockRelationOid(relid, AccessExclusiveLock);
+	relids = find_all_inheritors(relid, AccessExclusiveLock, NULL);
+	foreach(lc, relids)
+	{
+		Relation	relation = table_open(lfirst_oid(lc), NoLock);
+
+		CheckTableNotInUse(relation, "publish");
+		AlterTableNamespaceInternal(relation, RelationGetNamespace(relation), target, moved);
+		table_close(relation, NoLock);
+	}
+	list_free(relids);
+}
+
+/*
+ * A table that is created in a schema gets the default privileges of that
+ * schema; one that is moved there does not.
+ */
+static void
+publish_grant_defaults(Oid relid, Oid target)
+{
+	Oid			owner = GetUserId();
+	Acl		   *acl = get_user_default_acl(OBJECT_TABLE, owner, target);
+	Relation	pg_class;
+	HeapTuple	tuple;
+	HeapTuple	changed;
+	Datum		values[Natts_pg_class] = {0};
+	bool		nulls[Natts_pg_class] = {0};
+	bool		replaces[Natts_pg_class] = {0};
+
+	if (acl == NULL)
+		return;
+
+	pg_class = table_open(RelationRelationId, RowExclusiveLock);
+	tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	values[Anum_pg_class_relacl - 1] = PointerGetDatum(acl);
+	replaces[Anum_pg_class_relacl - 1] = true;
+	changed = heap_modify_tuple(tuple, RelationGetDescr(pg_class), values, nulls, replaces);
+	CatalogTupleUpdate(pg_class, &changed->t_self, changed);
+	recordDependencyOnNewAcl(RelationRelationId, relid, 0, owner, acl);
+	table_close(pg_class, RowExclusiveLock);
+}
+
+Oid
+publish_outputs(int32 pipeline_id, int64 run_id, const char *target_schema, List *outputs)
+{
+	Oid			target = get_namespace_oid(target_schema, false);
+	ObjectAddresses *replaced = new_object_addresses();
+	ObjectAddresses *moved = new_object_addresses();
+	AclResult	aclresult = COMPAT_NAMESPACE_ACLCHECK(target, GetUserId(), ACL_CREATE);
+	ListCell   *lc;
+
+	if (aclresult != ACLCHECK_OK)
+		aclcheck_error(aclresult, OBJECT_SCHEMA, target_schema);
+
+	foreach(lc, outputs)
+	{
+		PublishOutput *output = lfirst(lc);
+		Oid			old = publish_find_old(pipeline_id, target, target_schema,
+										   output->process_name);
+		ObjectAddress object;
+
+		if (!OidIsValid(old))
+			continue;
+		if (!ConditionalLockRelationOid(old, AccessExclusiveLock))
+			return old;
+		if (get_relname_relid(output->process_name, target) != old)
+			return old;			/* renamed or dropped since we looked */
+		if (!COMPAT_CLASS_OWNERCHECK(old, GetUserId()))
+			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, output->process_name);
+		ObjectAddressSet(object, RelationRelationId, old);
+		add_exact_object_address(&object, replaced);
+	}
+
+	performMultipleDeletions(replaced, DROP_RESTRICT, 0);
+	CommandCounterIncrement();
+
+	foreach(lc, outputs)
+	{
+		PublishOutput *output = lfirst(lc);
+
+		publish_move(output->relid, target, moved);
+		CommandCounterIncrement();
+		publish_grant_defaults(output->relid, target);
+	}
+	CommandCounterIncrement();
+
+	foreach(lc, outputs)
+	{
+		PublishOutput *output = lfirst(lc);
+
+		catalog_register_output(pipeline_id, target_schema, output->process_name,
+								output->relid, run_id, output->count_rows,
+								output->table_size);
+	}
+
+	free_object_addresses(moved);
+	free_object_addresses(replaced);
+	return InvalidOid;
+}

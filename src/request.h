@@ -1,0 +1,110 @@
+/*-------------------------------------------------------------------------
+ *
+ * request.h
+ *	  The conversation between the session that asks for a run and the run's
+ *	  coordinator.
+ *
+ * A small shared memory segment, made by the caller: what is asked for, and a
+ * queue for the coordinator's answers.  It lives until both have left it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ETL_REQUEST_H
+#define ETL_REQUEST_H
+
+#include "etl.h"
+#include "nodes/pg_list.h"
+#include "storage/dsm.h"
+
+/* What is asked for. */
+typedef struct RunRequest
+{
+	int32		pipeline_id;
+	int32		version;
+	Oid			owner;			/* the role that the run's processes become */
+	Oid			requested_by;
+	EtlConflict conflict;
+	int32		max_parallel;	/* where the pipeline does not say */
+	bool		notify;
+	int64		run_id;			/* 0: the coordinator takes a new one */
+	TransactionId after;		/* start when this transaction has committed, and
+								 * never if it aborts; Invalid: at once */
+	char	   *params;			/* JSON text, or NULL */
+	List	   *steps;			/* of char *: the selection; NIL: all */
+} RunRequest;
+
+typedef enum RequestMessageKind
+{
+	REQUEST_LAUNCHED = 'L',		/* the run's row is committed; run_id */
+	REQUEST_SKIPPED = 'S',		/* on_conflict => skip; run_id of the other run */
+	REQUEST_NOTICE = 'N',		/* tell the user: message, detail, hint */
+	REQUEST_WARNING = 'W',
+	REQUEST_ERROR = 'E',		/* the run was refused, failed or was cancelled */
+	REQUEST_FINISHED = 'F'		/* the run succeeded: message */
+} RequestMessageKind;
+
+/* The last of these that a caller gets is SKIPPED, ERROR or FINISHED. */
+typedef struct RequestMessage
+{
+	RequestMessageKind kind;
+	int64		run_id;
+	int			sqlerrcode;
+	char	   *message;		/* the texts may be NULL */
+	char	   *detail;
+	char	   *hint;
+	char	   *context;
+} RequestMessage;
+
+typedef struct RequestCaller RequestCaller; /* the caller's end */
+typedef struct RequestServer RequestServer; /* the coordinator's end */
+
+/* ---- the caller ---- */
+
+/*
+ * Starts a coordinator for the request.  patient: where no worker slot is free,
+ * warns once and waits for one; else raises insufficient_resources
+ * (configuration_limit_exceeded).  Until request_release the run lasts only as
+ * long as this session stays: when the current (sub)transaction ends, or the
+ * process, the coordinator cancels the run.
+ */
+extern RequestCaller *request_launch(const RunRequest *request, bool patient);
+
+/*
+ * Waits for the next answer, palloc'd.  False when the coordinator has gone
+ * away.  Interruptible.
+ */
+extern bool request_receive(RequestCaller *caller, RequestMessage *message);
+
+/* Waits until the coordinator has accepted; raises an error if it never will. */
+extern void request_wait_accepted(RequestCaller *caller);
+
+/* Leaves; from now on the run goes on by itself. */
+extern void request_release(RequestCaller *caller);
+
+/* ---- the coordinator ---- */
+
+/* Attaches; the request is palloc'd.  NULL if the caller has already gone. */
+extern RequestServer *request_attach(dsm_handle handle, RunRequest **request);
+
+/* Lets request_wait_accepted return: the coordinator has taken the run on. */
+extern void request_accept(RequestServer *server);
+
+/*
+ * Hands an answer over, as soon as there is room: never waits.  Without a
+ * caller it is forgotten.
+ */
+extern void request_send(RequestServer *server, const RequestMessage *message);
+
+/* Goes on handing over what did not fit; call it when the latch was set. */
+extern void request_flush(RequestServer *server);
+
+/* Waits until the caller has taken everything, or has left. */
+extern void request_drain(RequestServer *server);
+
+/* Is a session waiting for the run?  Its process id, or 0. */
+extern int	request_waiting_pid(RequestServer *server);
+
+/* Did the session that waited for the run leave without releasing it? */
+extern bool request_caller_is_gone(RequestServer *server);
+
+#endif							/* ETL_REQUEST_H */

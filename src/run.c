@@ -1,0 +1,569 @@
+/*-------------------------------------------------------------------------
+ *
+ * run.c
+ *	  etl.run, etl.start, etl.wait, etl.cancel, etl.param, etl.run_status.
+ *
+ * The caller's part of a run: check what is asked for, launch the coordinator,
+ * pass on what it says.  Everything that can be known to be wrong is an error
+ * here, before any process is started.
+ *
+ * A run's processes cannot see what the calling transaction has not committed.
+ * etl.run in a transaction that has written anything is therefore an error;
+ * etl.start there launches the coordinator when the transaction is about to
+ * commit, and the coordinator waits until it has.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog.h"
+#include "fmgr.h"
+#include "guc.h"
+#include "lock.h"
+#include "miscadmin.h"
+#include "pipeline.h"
+#include "request.h"
+#include "run.h"
+#include "security.h"
+#include "session.h"
+#include "storage/procarray.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(etl_run);
+PG_FUNCTION_INFO_V1(etl_start);
+PG_FUNCTION_INFO_V1(etl_wait);
+PG_FUNCTION_INFO_V1(etl_cancel);
+PG_FUNCTION_INFO_V1(etl_param);
+PG_FUNCTION_INFO_V1(etl_run_status);
+
+/* ---- what is asked for ---- */
+
+static EtlConflict
+run_conflict_word(const char *word)
+{
+	if (strcmp(word, "error") == 0)
+		return ETL_CONFLICT_ERROR;
+	if (strcmp(word, "wait") == 0)
+		return ETL_CONFLICT_WAIT;
+	if (strcmp(word, "skip") == 0)
+		return ETL_CONFLICT_SKIP;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for on_conflict: \"%s\"", word),
+			 errhint("Use \"error\", \"wait\" or \"skip\".")));
+}
+
+static void
+run_null_argument(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("argument \"%s\" must not be null", name)));
+}
+
+/*
+ * Reads the arguments that etl.run and etl.start share, and refuses at once
+ * whatever the coordinator would refuse.
+ */
+static RunRequest *
+run_read_arguments(FunctionCallInfo fcinfo, char **pipeline_name)
+{
+	RunRequest *request = palloc0(sizeof(RunRequest));
+	Pipeline   *pipeline;
+	PipelineGraph *graph;
+	bool	   *selected = NULL;
+	int32		version = 0;
+
+	if (PG_ARGISNULL(0))
+		run_null_argument("pipeline");
+	if (PG_ARGISNULL(4))
+		run_null_argument("on_conflict");
+
+	pipeline = pipeline_open(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	security_check_worker_role(pipeline->owner, pipeline->name);
+	if (!PG_ARGISNULL(1))
+	{
+		version = PG_GETARG_INT32(1);
+		if (version < 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("pipeline \"%s\" has no version %d", pipeline->name, version)));
+	}
+	if (!PG_ARGISNULL(2))
+	{
+		Jsonb	   *params = PG_GETARG_JSONB_P(2);
+
+		if (!JB_ROOT_IS_OBJECT(params))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("params must be a JSON object"),
+					 errhint("For example: params => '{\"day\": \"2024-01-31\"}'.")));
+		request->params = JsonbToCString(NULL, &params->root, VARSIZE(params));
+	}
+	request->steps = pipeline_selection_from_array(PG_ARGISNULL(3) ? NULL : PG_GETARG_ARRAYTYPE_P(3));
+	request->conflict = run_conflict_word(text_to_cstring(PG_GETARG_TEXT_PP(4)));
+	if (request->conflict == ETL_CONFLICT_WAIT && session_is_worker())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a step of a run cannot wait for its turn to run a pipeline"),
+				 errdetail("The run that it would wait for may be its own, or be waiting for that."),
+				 errhint("Use on_conflict => 'error' or 'skip' there.")));
+
+	graph = pipeline_load_graph(pipeline->id, version);
+	if (graph->nsteps == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("version %d of pipeline \"%s\" has no steps",
+						graph->pipeline->version, pipeline->name),
+				 errhint("Add steps with etl.add_step.")));
+	if (request->steps != NIL)
+	{
+		selected = pipeline_select(graph, request->steps);
+		pipeline_check_unselected(graph, selected);
+	}
+	pipeline_check_targets(graph, selected);
+
+	request->pipeline_id = pipeline->id;
+	request->version = graph->pipeline->version;
+	request->owner = pipeline->owner;
+	request->requested_by = GetUserId();
+	request->max_parallel = guc_default_max_parallel();
+	request->notify = guc_notify;
+	*pipeline_name = pipeline->name;
+	return request;
+}
+
+/* ---- what the coordinator says ---- */
+
+static void
+run_report(int elevel, const RequestMessage *message)
+{
+	ereport(elevel,
+			(message->sqlerrcode ? errcode(message->sqlerrcode) : 0,
+			 errmsg_internal("%s", message->message),
+			 message->detail ? errdetail_internal("%s", message->detail) : 0,
+			 message->hint ? errhint("%s", message->hint) : 0,
+			 message->context ? errcontext("%s", message->context) : 0));
+}
+
+static void
+run_coordinator_lost(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_ETL_RUN_LOST),
+			 errmsg("the run's coordinator ended without an answer"),
+			 errhint("The server's log says why; etl.run_log says how far the run got.")));
+}
+
+/*
+ * Passes on what the coordinator says until the run has ended or, where
+ * only_launch is set, has begun.  Returns the run's number; 0 if it was skipped.
+ */
+static int64
+run_follow(RequestCaller *caller, bool only_launch, const char *pipeline)
+{
+	RequestMessage message;
+
+	while (request_receive(caller, &message))
+	{
+		switch (message.kind)
+		{
+			case REQUEST_LAUNCHED:
+				if (only_launch)
+				{
+					request_release(caller);
+					return message.run_id;
+				}
+				break;
+			case REQUEST_SKIPPED:
+				request_release(caller);
+				ereport(NOTICE,
+						(errmsg("pipeline \"%s\" is being run already, skipping", pipeline)));
+				return 0;
+			case REQUEST_NOTICE:
+				run_report(NOTICE, &message);
+				break;
+			case REQUEST_WARNING:
+				run_report(WARNING, &message);
+				break;
+			case REQUEST_FINISHED:
+				request_release(caller);
+				run_report(NOTICE, &message);
+				return message.run_id;
+			case REQUEST_ERROR:
+				request_release(caller);
+				run_report(ERROR, &message);
+		}
+	}
+	run_coordinator_lost();
+	return 0;
+}
+
+Datum
+etl_run(PG_FUNCTION_ARGS)
+{
+	RunRequest *request;
+	char	   *pipeline;
+	int64		run_id;
+
+	security_check_may_start("etl.run()");
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("etl.run cannot be called in a transaction that has written anything"),
+				 errdetail("The run's processes could not see what is not committed, neither definitions nor data."),
+				 errhint("Commit first, or use etl.start, which starts the run when this transaction commits.")));
+
+	request = run_read_arguments(fcinfo, &pipeline);
+	run_id = run_follow(request_launch(request, true), false, pipeline);
+	if (run_id == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(run_id);
+}
+
+/* ---- etl.start: runs that begin when the transaction commits ---- */
+
+typedef struct PendingStart
+{
+	RunRequest *request;
+	SubTransactionId subxact;	/* forgotten when this one aborts */
+} PendingStart;
+
+static List *pending_starts = NIL;	/* in TopTransactionContext */
+
+Datum
+etl_start(PG_FUNCTION_ARGS)
+{
+	RunRequest *request;
+	char	   *pipeline;
+	int64		run_id;
+
+	security_check_may_start("etl.start()");
+	request = run_read_arguments(fcinfo, &pipeline);
+
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(TopTransactionContext);
+		PendingStart *pending = palloc0(sizeof(PendingStart));
+		ListCell   *lc;
+
+		pending->subxact = GetCurrentSubTransactionId();
+		pending->request = palloc(sizeof(RunRequest));
+		*pending->request = *request;
+		pending->request->params = request->params ? pstrdup(request->params) : NULL;
+		pending->request->steps = NIL;
+		foreach(lc, request->steps)
+			pending->request->steps = lappend(pending->request->steps, pstrdup(lfirst(lc)));
+		pending->request->after = GetTopTransactionId();
+		pending->request->run_id = run_id = catalog_next_run_id();
+		pending_starts = lappend(pending_starts, pending);
+		MemoryContextSwitchTo(oldcontext);
+		PG_RETURN_INT64(run_id);
+	}
+
+	run_id = run_follow(request_launch(request, false), true, pipeline);
+	if (run_id == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(run_id);
+}
+
+/*
+ * The coordinators are started before the commit, so that a server without a
+ * free process fails the transaction and nothing is promised that does not
+ * happen; each waits for the transaction's end before it does anything.
+ */
+static void
+run_launch_pending(void)
+{
+	while (pending_starts != NIL)
+	{
+		PendingStart *pending = linitial(pending_starts);
+		RequestCaller *caller = request_launch(pending->request, false);
+
+		request_wait_accepted(caller);
+		request_release(caller);
+		pending_starts = list_delete_first(pending_starts);
+	}
+}
+
+static void
+run_xact_callback(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			run_launch_pending();
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			if (pending_starts != NIL)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot PREPARE a transaction that has called etl.start")));
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			pending_starts = NIL;
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+run_subxact_callback(SubXactEvent event, SubTransactionId subxact,
+					 SubTransactionId parent, void *arg)
+{
+	ListCell   *lc;
+
+	if (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB)
+		return;
+	foreach(lc, pending_starts)
+	{
+		PendingStart *pending = lfirst(lc);
+
+		if (pending->subxact != subxact)
+			continue;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			pending->subxact = parent;
+		else
+			pending_starts = foreach_delete_current(pending_starts, lc);
+	}
+}
+
+void
+run_initialize(void)
+{
+	RegisterXactCallback(run_xact_callback, NULL);
+	RegisterSubXactCallback(run_subxact_callback, NULL);
+}
+
+/* Is it a run that this transaction will start when it commits? */
+static bool
+run_is_pending(int64 run_id)
+{
+	ListCell   *lc;
+
+	foreach(lc, pending_starts)
+	{
+		if (((PendingStart *) lfirst(lc))->request->run_id == run_id)
+			return true;
+	}
+	return false;
+}
+
+/* ---- steering ---- */
+
+/*
+ * The run's row: false where there is none, and for who may not see it.
+ */
+static bool
+run_find(int64 run_id, EtlRunStatus *status)
+{
+	int32		pipeline_id;
+	Oid			owner;
+
+	return catalog_find_run(run_id, &pipeline_id, &owner, status) &&
+		security_is_member(owner);
+}
+
+static int64
+run_id_argument(FunctionCallInfo fcinfo)
+{
+	int64		run_id;
+
+	if (PG_ARGISNULL(0))
+		run_null_argument("run_id");
+	run_id = PG_GETARG_INT64(0);
+	if (run_is_pending(run_id))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("run " INT64_FORMAT " has not been started", run_id),
+				 errdetail("It starts when the current transaction commits.")));
+	return run_id;
+}
+
+static void
+run_unknown(int64 run_id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("run " INT64_FORMAT " does not exist", run_id),
+			 errhint("etl.run_log has the runs of your pipelines.")));
+}
+
+/*
+ * A run that etl.start has promised for a commit is held by its coordinator's
+ * lock from before that commit, and gets its row a little later.
+ */
+Datum
+etl_wait(PG_FUNCTION_ARGS)
+{
+	int64		timeout_ms = -1;
+	int64		run_id;
+	EtlRunStatus status = ETL_RUN_RUNNING;
+	bool		found;
+
+	security_check_primary("etl.wait()");
+	if (session_is_worker())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a step of a run cannot wait for a run"),
+				 errdetail("The run that it would wait for may be its own, or be waiting for that."),
+				 errhint("etl.run can be called in a step.")));
+	run_id = run_id_argument(fcinfo);
+	if (!PG_ARGISNULL(1))
+	{
+		timeout_ms = catalog_interval_to_ms(PG_GETARG_INTERVAL_P(1));
+		if (timeout_ms < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("timeout must not be negative")));
+	}
+
+	found = run_find(run_id, &status);
+	if (!found && lock_run_holder(run_id) == 0)
+		run_unknown(run_id);
+	if (status == ETL_RUN_RUNNING && lock_wait_for_run(run_id, timeout_ms))
+	{
+		if (!run_find(run_id, &status))
+			run_unknown(run_id);
+		if (status == ETL_RUN_RUNNING)
+			status = ETL_RUN_CRASHED;
+	}
+	PG_RETURN_TEXT_P(cstring_to_text(catalog_run_status_word(status)));
+}
+
+/*
+ * Asks the run's coordinator to cancel it.  The process is the one that holds
+ * the run's lock at this moment, so its number cannot be somebody else's.
+ */
+Datum
+etl_cancel(PG_FUNCTION_ARGS)
+{
+	EtlRunStatus status;
+	int64		run_id;
+	int			pid;
+
+	security_check_primary("etl.cancel()");
+	run_id = run_id_argument(fcinfo);
+	if (!run_find(run_id, &status))
+		run_unknown(run_id);
+
+	pid = lock_run_holder(run_id);
+	if (pid == 0 || BackendPidGetProc(pid) == NULL)
+		PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(kill(pid, SIGINT) == 0);
+}
+
+/*
+ * The true status of a run whose row was seen to say "status".  Only RUNNING
+ * needs a look: at the lock first and at the row again afterwards.  A
+ * coordinator writes the run's end before it gives the lock up, so a row that
+ * still says RUNNING then is one that nobody is going to change.
+ */
+Datum
+etl_run_status(PG_FUNCTION_ARGS)
+{
+	int64		run_id = PG_GETARG_INT64(0);
+	char	   *word = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	EtlRunStatus status = ETL_RUN_RUNNING;
+	bool		alive;
+
+	if (strcmp(word, catalog_run_status_word(ETL_RUN_RUNNING)) != 0)
+		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
+	if (RecoveryInProgress())
+		PG_RETURN_TEXT_P(cstring_to_text(catalog_run_status_word(ETL_RUN_UNKNOWN)));
+
+	alive = lock_run_holder(run_id) != 0;
+	if (!run_find(run_id, &status))
+		PG_RETURN_NULL();
+	if (status == ETL_RUN_RUNNING && !alive)
+		status = ETL_RUN_CRASHED;
+	PG_RETURN_TEXT_P(cstring_to_text(catalog_run_status_word(status)));
+}
+
+/* ---- parameters ---- */
+
+/* What etl_framework.params says, parsed; kept until the setting changes. */
+static Jsonb *
+run_params(void)
+{
+	static uint64 generation = 0;
+	static Jsonb *parsed = NULL;
+
+	if (generation != guc_params_generation)
+	{
+		Jsonb	   *params = NULL;
+
+		if (guc_params != NULL && guc_params[0] != '\0')
+		{
+			params = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(guc_params)));
+			if (!JB_ROOT_IS_OBJECT(params))
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("%s must be a JSON object", GUC_PARAMS_NAME)));
+		}
+		if (parsed != NULL)
+			pfree(parsed);
+		parsed = NULL;
+		if (params != NULL)
+		{
+			parsed = MemoryContextAlloc(TopMemoryContext, VARSIZE(params));
+			memcpy(parsed, params, VARSIZE(params));
+		}
+		generation = guc_params_generation;
+	}
+	return parsed;
+}
+
+Datum
+etl_param(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *params = run_params();
+	JsonbValue	buffer;
+	JsonbValue *value = NULL;
+
+	if (PG_ARGISNULL(0))
+		run_null_argument("name");
+	if (params != NULL)
+		value = getKeyJsonValueFromContainer(&params->root,
+											 VARDATA_ANY(PG_GETARG_TEXT_PP(0)),
+											 VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)),
+											 &buffer);
+	if (value == NULL)
+	{
+		if (PG_ARGISNULL(1))
+			PG_RETURN_NULL();
+		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
+	}
+
+	switch (value->type)
+	{
+		case jbvNull:
+			PG_RETURN_NULL();
+		case jbvString:
+			PG_RETURN_TEXT_P(cstring_to_text_with_len(value->val.string.val,
+													  value->val.string.len));
+		case jbvNumeric:
+			PG_RETURN_TEXT_P(cstring_to_text(DatumGetCString(DirectFunctionCall1(numeric_out,
+																				 NumericGetDatum(value->val.numeric)))));
+		case jbvBool:
+			PG_RETURN_TEXT_P(cstring_to_text(value->val.boolean ? "true" : "false"));
+		default:
+			PG_RETURN_TEXT_P(cstring_to_text(JsonbToCString(NULL, value->val.binary.data,
+															value->val.binary.len)));
+	}
+}

@@ -1,0 +1,195 @@
+/*-------------------------------------------------------------------------
+ *
+ * runstate.c
+ *	  What the two halves of a coordinator share: transactions, messages,
+ *	  signals, waiting.
+ *
+ * A signal only leaves a mark and sets the latch, so that it is heeded where the
+ * coordinator can act on it; except while a lock is waited for.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "runstate.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "lock.h"
+#include "miscadmin.h"
+#include "postmaster/interrupt.h"
+#include "storage/latch.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+static volatile sig_atomic_t cancel_requested = false;
+static volatile sig_atomic_t terminate_requested = false;
+
+/* While a lock is waited for, a signal must end the wait. */
+static volatile sig_atomic_t interruptible = false;
+
+static void
+runstate_signalled(void)
+{
+	int			save_errno = errno;
+
+	if (interruptible)
+	{
+		InterruptPending = true;
+		QueryCancelPending = true;
+	}
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
+
+static void
+runstate_sigint(SIGNAL_ARGS)
+{
+	cancel_requested = true;
+	runstate_signalled();
+}
+
+static void
+runstate_sigterm(SIGNAL_ARGS)
+{
+	terminate_requested = true;
+	runstate_signalled();
+}
+
+void
+runstate_begin(RunState *run)
+{
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(run->tick_context);
+}
+
+void
+runstate_commit(RunState *run)
+{
+	if (ActiveSnapshotSet())
+		PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(run->tick_context);
+}
+
+void
+runstate_tell(RunState *run, RequestMessageKind kind, int sqlerrcode,
+				 const char *message, const char *detail, const char *hint)
+{
+	RequestMessage answer = {0};
+
+	answer.kind = kind;
+	answer.run_id = run->run_id;
+	answer.sqlerrcode = sqlerrcode;
+	answer.message = (char *) message;
+	answer.detail = (char *) detail;
+	answer.hint = (char *) hint;
+	request_send(run->server, &answer);
+}
+
+/*
+ * Gives the run up, for the first reason that there is.  Texts are copied.
+ */
+void
+runstate_give_up(RunState *run, EtlRunStatus verdict, int sqlerrcode,
+					const char *message, const char *detail, const char *hint)
+{
+	MemoryContext oldcontext;
+
+	if (run->verdict != ETL_RUN_RUNNING)
+		return;
+	oldcontext = MemoryContextSwitchTo(run->context);
+	run->verdict = verdict;
+	run->reason.sqlerrcode = sqlerrcode;
+	run->reason.message = pstrdup(message);
+	run->reason.detail = detail ? pstrdup(detail) : NULL;
+	run->reason.hint = hint ? pstrdup(hint) : NULL;
+	MemoryContextSwitchTo(oldcontext);
+}
+
+char *
+runstate_seconds(TimestampTz since)
+{
+	return psprintf("%.3f s", (GetCurrentTimestamp() - since) / 1000000.0);
+}
+
+/* The sessions that wait for the run: etl.run's caller, and those in etl.wait. */
+int
+runstate_waiting_sessions(RunState *run, int **pids)
+{
+	int			n = lock_run_waiters(run->run_id, pids);
+	int			caller = request_waiting_pid(run->server);
+
+	if (caller != 0)
+		(*pids)[n++] = caller;
+	return n;
+}
+
+void
+runstate_check_signals(RunState *run)
+{
+	if (terminate_requested)
+		runstate_give_up(run, ETL_RUN_CANCELLED, ERRCODE_ADMIN_SHUTDOWN,
+							psprintf("run " INT64_FORMAT " of pipeline \"%s\" was terminated by an administrator",
+									 run->run_id, run->pipeline->name),
+							NULL, NULL);
+	else if (cancel_requested)
+		runstate_give_up(run, ETL_RUN_CANCELLED, ERRCODE_ETL_RUN_CANCELLED,
+							request_caller_is_gone(run->server) ?
+							psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled because the session that waited for it stopped waiting",
+									 run->run_id, run->pipeline->name) :
+							psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled",
+									 run->run_id, run->pipeline->name),
+							NULL, NULL);
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+	CHECK_FOR_INTERRUPTS();
+}
+
+void
+runstate_wait(TimestampTz until)
+{
+	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
+	long		timeout = -1;
+
+	if (until != DT_NOEND)
+	{
+		events |= WL_TIMEOUT;
+		timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+	}
+	(void) WaitLatch(MyLatch, events, timeout, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+}
+
+void
+runstate_catch_signals(void)
+{
+	pqsignal(SIGINT, runstate_sigint);
+	pqsignal(SIGTERM, runstate_sigterm);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+}
+
+void
+runstate_allow_interrupts(void)
+{
+	interruptible = true;
+	if (cancel_requested || terminate_requested)
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("canceling the run due to user request")));
+}
+
+void
+runstate_forbid_interrupts(void)
+{
+	interruptible = false;
+	QueryCancelPending = false;
+}

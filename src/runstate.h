@@ -1,0 +1,114 @@
+/*-------------------------------------------------------------------------
+ *
+ * runstate.h
+ *	  What a coordinator knows of its run, and what its two halves share: the
+ *	  run's life (coordinator.c) and the loop over its steps (scheduler.c).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ETL_RUNSTATE_H
+#define ETL_RUNSTATE_H
+
+#include "etl.h"
+#include "lib/pairingheap.h"
+#include "pipeline.h"
+#include "pool.h"
+#include "request.h"
+#include "shm.h"
+
+/* What the run knows of a step beyond the graph's state. */
+typedef struct RunStep
+{
+	pairingheap_node retry_node;	/* in RunState.retries while waiting */
+	TimestampTz retry_at;
+	int			attempts;		/* made so far */
+	TimestampTz started;		/* the first attempt's start */
+	Oid			relid;
+	int64		count_rows;
+	int64		table_size;
+	bool		dropped;		/* keep => false, and nobody needs it any more */
+} RunStep;
+
+typedef struct RunState
+{
+	RequestServer *server;
+	RunRequest *request;
+	MemoryContext context;		/* the run's; everything below lives there */
+	MemoryContext tick_context; /* reset at every turn of the loop */
+
+	PipelineGraph *graph;
+	Pipeline   *pipeline;
+	bool	   *selected;		/* NULL: all */
+	int			nselected;
+	DagRun	   *dag;
+	RunStep    *steps;
+
+	int64		run_id;
+	TimestampTz started;
+	Oid			staging;
+	RunShared  *shared;
+	Pool	   *pool;
+	pairingheap *retries;		/* of RunStep, the earliest first */
+	int			nretries;
+	TimestampTz deadline;		/* run_timeout; DT_NOEND: none */
+
+	int			nended;
+	int			nsucceeded;
+	int			nfailed;
+	int			nskipped;
+	int			ncancelled;
+	bool		starved;		/* no worker could be started: the user was told */
+
+	/* why the run ends otherwise than by its last step */
+	EtlRunStatus verdict;		/* RUNNING: no such reason */
+	RequestMessage reason;		/* the error for the caller and the run's row */
+} RunState;
+
+/* ---- the loop, in scheduler.c ---- */
+
+/* Until every step of the run has ended. */
+extern void scheduler_run(RunState *run);
+
+/* ---- what both need, in runstate.c ---- */
+
+/*
+ * A transaction of the coordinator's own, with a snapshot; memory comes from
+ * tick_context all the while.
+ */
+extern void runstate_begin(RunState *run);
+extern void runstate_commit(RunState *run);
+
+/* Gives the caller, if there is one, a message. */
+extern void runstate_tell(RunState *run, RequestMessageKind kind, int sqlerrcode,
+						  const char *message, const char *detail, const char *hint);
+
+/*
+ * Says how the run ends, and why: the first reason counts.  The texts, which are
+ * copied, go to the caller and into the run's row.
+ */
+extern void runstate_give_up(RunState *run, EtlRunStatus verdict, int sqlerrcode,
+							 const char *message, const char *detail, const char *hint);
+
+/* "1.234 s", palloc'd */
+extern char *runstate_seconds(TimestampTz since);
+
+/* The sessions that wait for the run: etl.run's caller, and those in etl.wait. */
+extern int	runstate_waiting_sessions(RunState *run, int **pids);
+
+/* Installs the handlers of SIGINT and SIGTERM. */
+extern void runstate_catch_signals(void);
+
+/* Heeds what they have caught: gives the run up. */
+extern void runstate_check_signals(RunState *run);
+
+/*
+ * Between these two a signal ends a wait for a lock, by an error of SQLSTATE
+ * query_canceled.
+ */
+extern void runstate_allow_interrupts(void);
+extern void runstate_forbid_interrupts(void);
+
+/* Waits for the latch, or until a time (DT_NOEND: for the latch alone). */
+extern void runstate_wait(TimestampTz until);
+
+#endif							/* ETL_RUNSTATE_H */

@@ -1,0 +1,471 @@
+/*-------------------------------------------------------------------------
+ *
+ * scheduler.c
+ *	  The loop of a coordinator over its run's steps.
+ *
+ * One turn: heed signals, take in what has ended, hand out what is ready, do
+ * what is due, compute when to look again, and wait for the latch.  Which steps
+ * are ready is the graph's business (dag.c), processes are the pool's (pool.c),
+ * and whether an attempt is followed by another one was decided where it ended
+ * (retry.c, called by the worker).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "runstate.h"
+
+#include "access/xact.h"
+#include "catalog.h"
+#include "common/pg_prng.h"
+#include "lock.h"
+#include "miscadmin.h"
+#include "staging.h"
+#include "storage/proc.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+/* Workers that die at birth, in a row, before the run gives up. */
+#define MAX_FAILED_STARTS		5
+
+static const char *
+scheduler_step_name(RunState *run, int step)
+{
+	return run->graph->steps[step]->process_name;
+}
+
+/* "[3/7] clean_data: SUCCESS, 1000 rows, 48 kB, 0.012 s" */
+static void
+scheduler_tell_ended(RunState *run, int step, const char *status, const char *message)
+{
+	RunStep    *rs = &run->steps[step];
+	StringInfoData line;
+
+	initStringInfo(&line);
+	appendStringInfo(&line, "[%d/%d] %s: %s", run->nended, run->nselected,
+					 scheduler_step_name(run, step), status);
+	if (rs->count_rows >= 0)
+		appendStringInfo(&line, ", " INT64_FORMAT " %s", rs->count_rows,
+						 rs->count_rows == 1 ? "row" : "rows");
+	if (rs->table_size >= 0)
+		appendStringInfo(&line, ", %s",
+						 text_to_cstring(DatumGetTextPP(DirectFunctionCall1(pg_size_pretty,
+																			Int64GetDatum(rs->table_size)))));
+	if (rs->attempts > 0)
+		appendStringInfo(&line, ", %s", runstate_seconds(rs->started));
+	if (rs->attempts > 1)
+		appendStringInfo(&line, ", %d attempts", rs->attempts);
+	runstate_tell(run, REQUEST_NOTICE, 0, line.data, message, NULL);
+}
+
+/* ---- what happens to steps ---- */
+
+/* keep => false: the storage is given back when the last reader has ended. */
+static void
+scheduler_release(RunState *run, int step)
+{
+	RunStep    *rs = &run->steps[step];
+
+	if (run->graph->steps[step]->keep || rs->dropped || !OidIsValid(rs->relid) ||
+		dag_run_pending_readers(run->dag, step) > 0)
+		return;
+	staging_drop_table(rs->relid);
+	rs->dropped = true;
+}
+
+static void
+scheduler_release_inputs(RunState *run, int step)
+{
+	const int  *upstream;
+	int			n = dag_upstream(run->graph->dag, step, &upstream);
+
+	for (int i = 0; i < n; i++)
+		scheduler_release(run, upstream[i]);
+}
+
+/* Steps that end without having been tried, in one transaction. */
+static void
+scheduler_unstarted(RunState *run, int n, const int *steps, EtlStepStatus status)
+{
+	if (n == 0)
+		return;
+
+	runstate_begin(run);
+	for (int i = 0; i < n; i++)
+	{
+		int			cause = dag_run_cause(run->dag, steps[i]);
+		char	   *why;
+
+		if (cause >= 0)
+			why = psprintf("skipped because step \"%s\" failed", scheduler_step_name(run, cause));
+		else
+			why = run->reason.message;
+		catalog_insert_unstarted(run->run_id, run->graph->steps[steps[i]]->step_id,
+								 scheduler_step_name(run, steps[i]), status, why);
+		run->nended++;
+		if (status == ETL_STEP_SKIPPED)
+			run->nskipped++;
+		else
+			run->ncancelled++;
+		scheduler_tell_ended(run, steps[i],
+							   status == ETL_STEP_SKIPPED ? "SKIPPED" : "CANCELLED", why);
+	}
+	runstate_commit(run);
+
+	for (int i = 0; i < n; i++)
+		scheduler_release_inputs(run, steps[i]);
+}
+
+/* The worker could not say how its attempt ended, so we do. */
+static bool
+scheduler_log_lost(RunState *run, const PoolOutcome *outcome)
+{
+	ErrorData	error = {0};
+	bool		logged;
+
+	error.sqlerrcode = outcome->sqlerrcode;
+	error.message = (char *) outcome->message;
+	runstate_begin(run);
+	logged = catalog_attempt_failed(run->run_id, run->graph->steps[outcome->step]->step_id,
+									scheduler_step_name(run, outcome->step),
+									outcome->attempt, outcome->status, &error,
+									outcome->retry_at, NULL);
+	runstate_commit(run);
+	return logged;
+}
+
+static void
+scheduler_step_succeeded(RunState *run, const PoolOutcome *outcome)
+{
+	RunStep    *rs = &run->steps[outcome->step];
+
+	rs->relid = outcome->relid;
+	rs->count_rows = outcome->count_rows;
+	rs->table_size = outcome->table_size;
+	run->nended++;
+	run->nsucceeded++;
+	dag_run_succeeded(run->dag, outcome->step);
+	scheduler_tell_ended(run, outcome->step, "SUCCESS", NULL);
+	scheduler_release(run, outcome->step);
+	scheduler_release_inputs(run, outcome->step);
+}
+
+static void
+scheduler_step_failed(RunState *run, const PoolOutcome *outcome)
+{
+	RunStep    *rs = &run->steps[outcome->step];
+	bool		cancelled = outcome->status == ETL_STEP_CANCELLED;
+	int		   *skipped;
+	int			nskipped;
+
+	rs->count_rows = -1;
+	rs->table_size = -1;
+	run->nended++;
+	if (cancelled)
+		run->ncancelled++;
+	else
+		run->nfailed++;
+
+	nskipped = dag_run_failed(run->dag, outcome->step, &skipped);
+	scheduler_tell_ended(run, outcome->step, cancelled ? "CANCELLED" : "FAILED",
+						   outcome->message);
+	if (run->verdict == ETL_RUN_RUNNING && run->nfailed == 1 && !cancelled)
+	{
+		/* the run goes on, but how it ends is now known: keep the first error */
+		MemoryContext oldcontext = MemoryContextSwitchTo(run->context);
+
+		run->reason.message = psprintf("run " INT64_FORMAT " of pipeline \"%s\" failed at step \"%s\": %s",
+									  run->run_id, run->pipeline->name,
+									  scheduler_step_name(run, outcome->step),
+									  outcome->message);
+		run->reason.sqlerrcode = ERRCODE_ETL_RUN_FAILED;
+		MemoryContextSwitchTo(oldcontext);
+	}
+	scheduler_unstarted(run, nskipped, skipped, ETL_STEP_SKIPPED);
+	scheduler_release_inputs(run, outcome->step);
+}
+
+static void
+scheduler_retry_later(RunState *run, const PoolOutcome *outcome)
+{
+	RunStep    *rs = &run->steps[outcome->step];
+
+	rs->retry_at = outcome->retry_at;
+	pairingheap_add(run->retries, &rs->retry_node);
+	run->nretries++;
+	runstate_tell(run, REQUEST_NOTICE, 0,
+					 psprintf("%s: attempt %d failed, next one in %.1f s",
+							  scheduler_step_name(run, outcome->step), outcome->attempt,
+							  Max(0, outcome->retry_at - GetCurrentTimestamp()) / 1000000.0),
+					 outcome->message, NULL);
+}
+
+static void
+scheduler_take_in(RunState *run, PoolOutcome *outcome)
+{
+	if (outcome->lost)
+	{
+		RetryPolicy policy;
+
+		pipeline_retry_policy(run->pipeline, run->graph->steps[outcome->step], &policy);
+		if (run->verdict == ETL_RUN_RUNNING &&
+			retry_again(&policy, outcome->attempt, outcome->cause,
+						unpack_sql_state(outcome->sqlerrcode)))
+			outcome->retry_at =
+				TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+											retry_delay_ms(&policy, outcome->attempt,
+														   pg_prng_double(&pg_global_prng_state)));
+		(void) scheduler_log_lost(run, outcome);
+	}
+
+	if (outcome->status == ETL_STEP_SUCCESS)
+		scheduler_step_succeeded(run, outcome);
+	else if (outcome->retry_at != 0 && run->verdict == ETL_RUN_RUNNING)
+		scheduler_retry_later(run, outcome);
+	else
+		scheduler_step_failed(run, outcome);
+}
+
+/* ---- handing out ---- */
+
+static bool
+scheduler_is_logged(RunState *run, int step)
+{
+	Step	   *s = run->graph->steps[step];
+	const int  *readers;
+
+	if (s->has_persist)
+		return s->persist;
+	switch (run->pipeline->durability)
+	{
+		case ETL_DURABILITY_ALL:
+			return true;
+		case ETL_DURABILITY_OUTPUTS:
+			return dag_downstream(run->graph->dag, step, &readers) == 0;
+		case ETL_DURABILITY_UNLOGGED:
+			break;
+	}
+	return false;
+}
+
+static void
+scheduler_hand_out(RunState *run)
+{
+	int			wanted;
+
+	while (dag_run_has_ready(run->dag) && pool_has_idle(run->pool))
+	{
+		int			step = dag_run_next(run->dag);
+		Step	   *s = run->graph->steps[step];
+		RunStep    *rs = &run->steps[step];
+		int64		timeout = s->step_timeout_ms != CATALOG_NO_TIMEOUT ?
+			s->step_timeout_ms : run->pipeline->step_timeout_ms;
+
+		if (rs->attempts++ == 0)
+			rs->started = GetCurrentTimestamp();
+		pool_assign(run->pool, step, s->step_id, rs->attempts,
+					scheduler_is_logged(run, step), timeout);
+	}
+
+	/* how many are ready beyond one is for the pool to find out, step by step */
+	wanted = Min(dag_run_ready(run->dag, run->shared->nslots), run->shared->nslots - pool_busy(run->pool));
+	if (wanted > 0 && !pool_provide(run->pool, wanted) && !run->starved)
+	{
+		run->starved = true;
+		runstate_tell(run, REQUEST_WARNING, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+						 "not all workers of the run could be started",
+						 "The run goes on with those that it has, and waits where it has none.",
+						 psprintf("All of the server's max_worker_processes (%d) are in use. "
+								  "Raise that setting, or lower the pipeline's max_parallel.",
+								  max_worker_processes));
+	}
+	if (wanted > 0 && pool_failed_starts(run->pool) >= MAX_FAILED_STARTS &&
+		pool_busy(run->pool) == 0)
+		runstate_give_up(run, ETL_RUN_FAILED, ERRCODE_ETL_RUN_LOST,
+							psprintf("run " INT64_FORMAT " of pipeline \"%s\" failed: its workers end before they can start",
+									 run->run_id, run->pipeline->name),
+							NULL, "The server's log says why.");
+}
+
+/* ---- waiting ---- */
+
+typedef struct WaitCheck
+{
+	RunState *run;
+	int			npids;
+	int		   *pids;			/* sessions that wait for this run */
+} WaitCheck;
+
+static void
+scheduler_check_worker(int step, WorkerSlot *slot, void *arg)
+{
+	WaitCheck  *check = arg;
+	RunState *run = check->run;
+
+	/* cheap, and right nearly always: is it waiting for a heavyweight lock at all? */
+	if (shm_slot_state(slot) != SLOT_ASSIGNED || run->verdict != ETL_RUN_RUNNING ||
+		(slot->proc->wait_event_info & 0xFF000000) != PG_WAIT_LOCK)
+		return;
+
+	for (int i = 0; i < check->npids; i++)
+	{
+		char	   *what;
+
+		if (!lock_is_waiting_for(slot->pid, check->pids[i]))
+			continue;
+		what = lock_describe_wait(slot->pid);
+		runstate_give_up(run, ETL_RUN_CANCELLED, ERRCODE_T_R_DEADLOCK_DETECTED,
+							psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled: step \"%s\" waits for %s, which cannot be had before the session that waits for the run goes on",
+									 run->run_id, run->pipeline->name,
+									 scheduler_step_name(run, step),
+									 what ? what : "a lock"),
+							psprintf("Process %d waits for process %d, directly or through others.",
+									 slot->pid, check->pids[i]),
+							"Commit before the run, or start it with etl.start and wait for it in a new transaction.");
+		return;
+	}
+}
+
+/*
+ * A worker that waits for a session which waits for this run would wait for
+ * ever, and the server's deadlock detector cannot see it.
+ */
+static void
+scheduler_check_waits(RunState *run)
+{
+	WaitCheck	check;
+
+	StartTransactionCommand();
+	MemoryContextSwitchTo(run->tick_context);
+	check.run = run;
+	check.npids = runstate_waiting_sessions(run, &check.pids);
+	if (check.npids > 0)
+		pool_foreach_busy(run->pool, scheduler_check_worker, &check);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(run->tick_context);
+}
+
+static void
+scheduler_worker_waits(int step, WorkerSlot *slot, void *arg)
+{
+	if ((slot->proc->wait_event_info & 0xFF000000) == PG_WAIT_LOCK)
+		*(bool *) arg = true;
+}
+
+/* Once the verdict is there: no step is started any more, those running are stopped. */
+static void
+scheduler_wind_up(RunState *run, bool timed_out)
+{
+	int		   *unstarted;
+	int			n;
+
+	pool_stop_all(run->pool, timed_out ? STOP_RUN_TIMEOUT : STOP_CANCELLED);
+
+	/* steps that were waiting for their next attempt have failed */
+	while (!pairingheap_is_empty(run->retries))
+	{
+		RunStep    *rs = pairingheap_container(RunStep, retry_node,
+											   pairingheap_remove_first(run->retries));
+
+		run->nretries--;
+		run->nended++;
+		run->nfailed++;
+		n = dag_run_failed(run->dag, rs - run->steps, &unstarted);
+		scheduler_tell_ended(run, rs - run->steps, "FAILED", run->reason.message);
+		scheduler_unstarted(run, n, unstarted, ETL_STEP_SKIPPED);
+	}
+
+	n = dag_run_abandon(run->dag, &unstarted);
+	scheduler_unstarted(run, n, unstarted, ETL_STEP_CANCELLED);
+}
+
+static int
+scheduler_compare_retries(const pairingheap_node *a, const pairingheap_node *b, void *arg)
+{
+	TimestampTz ta = pairingheap_const_container(RunStep, retry_node, a)->retry_at;
+	TimestampTz tb = pairingheap_const_container(RunStep, retry_node, b)->retry_at;
+
+	/* the heap's first is its greatest */
+	return (ta < tb) ? 1 : (ta > tb) ? -1 : 0;
+}
+
+/* Attempts whose time has come go back to the queue; when is the next one due? */
+static TimestampTz
+scheduler_requeue(RunState *run)
+{
+	while (!pairingheap_is_empty(run->retries))
+	{
+		RunStep    *rs = pairingheap_container(RunStep, retry_node,
+											   pairingheap_first(run->retries));
+
+		if (rs->retry_at > GetCurrentTimestamp())
+			return rs->retry_at;
+		pairingheap_remove_first(run->retries);
+		run->nretries--;
+		dag_run_requeue(run->dag, rs - run->steps);
+	}
+	return DT_NOEND;
+}
+
+/* The loop: until every step has ended. */
+void
+scheduler_run(RunState *run)
+{
+	bool		wound_up = false;
+	TimestampTz next_wait_check = DT_NOBEGIN;
+
+	run->retries = pairingheap_allocate(scheduler_compare_retries, NULL);
+
+	for (;;)
+	{
+		TimestampTz wake_at;
+		PoolOutcome outcome;
+		bool		lock_waits = false;
+
+		MemoryContextReset(run->tick_context);
+		MemoryContextSwitchTo(run->tick_context);
+
+		runstate_check_signals(run);
+		request_flush(run->server);
+		while (pool_collect(run->pool, &outcome))
+			scheduler_take_in(run, &outcome);
+
+		if (run->deadline <= GetCurrentTimestamp())
+			runstate_give_up(run, ETL_RUN_FAILED, ERRCODE_QUERY_CANCELED,
+								psprintf("run " INT64_FORMAT " of pipeline \"%s\" was stopped by its run_timeout",
+										 run->run_id, run->pipeline->name),
+								NULL, NULL);
+		wake_at = scheduler_requeue(run);
+		if (run->verdict == ETL_RUN_RUNNING)
+			scheduler_hand_out(run);
+		if (run->verdict != ETL_RUN_RUNNING && !wound_up)
+		{
+			wound_up = true;
+			scheduler_wind_up(run, run->deadline <= GetCurrentTimestamp());
+			run->deadline = DT_NOEND;
+		}
+		if (dag_run_unfinished(run->dag) == 0)
+			return;
+
+		/* a session may begin to wait for us, or to hold a lock, at any time */
+		pool_foreach_busy(run->pool, scheduler_worker_waits, &lock_waits);
+		if (lock_waits && GetCurrentTimestamp() >= next_wait_check)
+		{
+			scheduler_check_waits(run);
+			next_wait_check = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DeadlockTimeout);
+			if (run->verdict != ETL_RUN_RUNNING && !wound_up)
+				continue;
+		}
+
+		wake_at = Min(wake_at, pool_tick(run->pool));
+		wake_at = Min(wake_at, run->deadline);
+		if (pool_busy(run->pool) > 0)
+			wake_at = Min(wake_at, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+															   DeadlockTimeout));
+		runstate_wait(wake_at);
+	}
+}

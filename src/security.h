@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * security.h
+ *	  Who may do what, and what a process of a run may carry with it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ETL_SECURITY_H
+#define ETL_SECURITY_H
+
+#include "etl.h"
+
+/*
+ * Has the current user the privileges of the pipeline's owner?  Else raises
+ * undefined_object, word for word as for a pipeline that does not exist: who
+ * may not see a pipeline does not learn of it.
+ */
+extern void security_check_member(Oid owner, const char *pipeline);
+extern bool security_is_member(Oid owner);
+
+/*
+ * Can a background worker become this role?  Raises
+ * invalid_authorization_specification, with a hint, where the server does not
+ * allow it: a role that is gone, or NOLOGIN before PostgreSQL 17.
+ */
+extern void security_check_worker_role(Oid owner, const char *pipeline);
+
+/*
+ * Raises an error during recovery, in a parallel worker and inside a
+ * security-restricted operation; security_check_may_start also in a read-only
+ * transaction.
+ */
+extern void security_check_primary(const char *function);
+extern void security_check_may_start(const char *function);
+
+/* Flags of BackgroundWorkerInitializeConnectionByOid for an owner's process. */
+extern uint32 security_worker_flags(void);
+
+#endif							/* ETL_SECURITY_H */

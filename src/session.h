@@ -1,0 +1,48 @@
+/*-------------------------------------------------------------------------
+ *
+ * session.h
+ *	  A worker's session: what it begins with, and how the traces of one step
+ *	  are wiped before the next.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ETL_SESSION_H
+#define ETL_SESSION_H
+
+#include "etl.h"
+
+/*
+ * Once, after the process has connected: takes the session defaults that could
+ * hurt a run away from the role, the database and the configuration file.
+ */
+extern void session_pin_settings(void);
+
+/* Once, in a worker, after that. */
+extern void session_begin_worker(void);
+
+/* Is this process a worker of a run? */
+extern bool session_is_worker(void);
+
+/* A setting for the session, with the rights of its user.  Needs a transaction. */
+extern void session_set(const char *name, const char *value);
+
+/* "name=value", as in add_step's settings. */
+extern void session_set_assignment(const char *assignment);
+
+/*
+ * Fires what a step has deferred (constraint triggers), and closes the portals
+ * that it left open, as the step's user: nothing of the user's is left to be
+ * executed in this transaction.
+ */
+extern void session_settle(void);
+
+/*
+ * Wipes everything that a session keeps: what DISCARD ALL clears, and the seed
+ * of random().  Outside a transaction; raises nothing.  Returns false where it
+ * could not: something failed, or the step made the process load a library (a
+ * procedural language's interpreter, say), whose memory cannot be seen from
+ * here; the process must then end.
+ */
+extern bool session_reset(void);
+
+#endif							/* ETL_SESSION_H */

@@ -1,0 +1,111 @@
+/*-------------------------------------------------------------------------
+ *
+ * shm.c
+ *	  What a run's coordinator and its workers share: see shm.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "shm.h"
+
+#define SHM_ALIGNED(size)	MAXALIGN(size)
+
+RunShared *
+shm_create(int nslots, const int32 *selected, int nselected,
+		   const char *params, dsm_segment **segment)
+{
+	Size		size = SHM_ALIGNED(offsetof(RunShared, slots) + nslots * sizeof(WorkerSlot));
+	Size		selected_offset = size;
+	Size		params_offset;
+	RunShared  *run;
+
+	if (selected != NULL)
+		size += SHM_ALIGNED(nselected * sizeof(int32));
+	params_offset = size;
+	if (params != NULL)
+		size += SHM_ALIGNED(strlen(params) + 1);
+
+	*segment = dsm_create(size, 0);
+	dsm_pin_mapping(*segment);
+	run = dsm_segment_address(*segment);
+	memset(run, 0, size);
+
+	run->coordinator = MyProc;
+	run->nslots = nslots;
+	run->nselected = -1;
+	pg_atomic_init_u32(&run->over, 0);
+	for (int i = 0; i < nslots; i++)
+	{
+		pg_atomic_init_u32(&run->slots[i].state, SLOT_FREE);
+		pg_atomic_init_u32(&run->slots[i].stop, STOP_NONE);
+		pg_atomic_init_u32(&run->slots[i].retire, 0);
+	}
+	if (selected != NULL)
+	{
+		run->nselected = nselected;
+		run->selected_offset = selected_offset;
+		memcpy((char *) run + selected_offset, selected, nselected * sizeof(int32));
+	}
+	if (params != NULL)
+	{
+		run->params_offset = params_offset;
+		strcpy((char *) run + params_offset, params);
+	}
+	return run;
+}
+
+RunShared *
+shm_attach(dsm_handle handle, dsm_segment **segment)
+{
+	*segment = dsm_attach(handle);
+	if (*segment == NULL)
+		return NULL;
+	dsm_pin_mapping(*segment);
+	return dsm_segment_address(*segment);
+}
+
+bool
+shm_is_selected(RunShared *run, int32 step_id)
+{
+	const int32 *selected = (const int32 *) ((char *) run + run->selected_offset);
+	int			low = 0;
+	int			high = run->nselected - 1;
+
+	if (run->nselected < 0)
+		return true;
+	while (low <= high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (selected[middle] == step_id)
+			return true;
+		if (selected[middle] < step_id)
+			low = middle + 1;
+		else
+			high = middle - 1;
+	}
+	return false;
+}
+
+const char *
+shm_params(RunShared *run)
+{
+	return run->params_offset == 0 ? NULL : (const char *) run + run->params_offset;
+}
+
+SlotState
+shm_slot_state(WorkerSlot *slot)
+{
+	SlotState	state = (SlotState) pg_atomic_read_u32(&slot->state);
+
+	pg_read_barrier();
+	return state;
+}
+
+void
+shm_slot_set_state(WorkerSlot *slot, SlotState state)
+{
+	pg_write_barrier();
+	pg_atomic_write_u32(&slot->state, (uint32) state);
+}

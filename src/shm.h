@@ -1,0 +1,120 @@
+/*-------------------------------------------------------------------------
+ *
+ * shm.h
+ *	  What a run's coordinator and its workers share.
+ *
+ * One segment a run, made by the coordinator: what every worker must know of
+ * the run, and a slot for each worker.
+ *
+ * A slot is handed to and fro, never shared.  Its state says whose turn it is:
+ *
+ *	  FREE -> STARTING			coordinator: a process is being started
+ *	  STARTING -> IDLE			worker: it is there
+ *	  IDLE -> ASSIGNED			coordinator: wrote the step and the attempt
+ *	  ASSIGNED -> DONE			worker: wrote how the attempt ended
+ *	  DONE -> IDLE				coordinator: took that in
+ *	  any -> GONE				worker, from its exit callback
+ *	  GONE, STARTING -> FREE	coordinator: the postmaster says that the
+ *								process has ended
+ *
+ * The fields of the step belong to the coordinator until it says ASSIGNED and
+ * those of the outcome to the worker until it says DONE; the atomic state with
+ * its barriers is all the locking there is.  "stop" alone is written while
+ * the worker runs.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ETL_SHM_H
+#define ETL_SHM_H
+
+#include "etl.h"
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "retry.h"
+#include "storage/dsm.h"
+#include "storage/proc.h"
+
+typedef enum SlotState
+{
+	SLOT_FREE,
+	SLOT_STARTING,
+	SLOT_IDLE,
+	SLOT_ASSIGNED,
+	SLOT_DONE,
+	SLOT_GONE
+} SlotState;
+
+/* Why the coordinator interrupts a worker. */
+typedef enum SlotStop
+{
+	STOP_NONE,
+	STOP_STEP_TIMEOUT,
+	STOP_RUN_TIMEOUT,
+	STOP_CANCELLED
+} SlotStop;
+
+#define SLOT_MESSAGE_SIZE	1024
+
+typedef struct WorkerSlot
+{
+	pg_atomic_uint32 state;		/* SlotState */
+	pg_atomic_uint32 stop;		/* SlotStop */
+	pg_atomic_uint32 retire;	/* the worker must end when it has no step */
+
+	/* the worker's, valid from IDLE on */
+	PGPROC	   *proc;
+	int			pid;
+
+	/* the step: written by the coordinator */
+	int32		step_id;
+	int			attempt;
+	bool		logged;			/* what the durability comes to for this step */
+
+	/* the outcome: written by the worker */
+	bool		done;			/* the outcome is there, whatever the state says now */
+	bool		leaving;		/* the process ends after this attempt */
+	EtlStepStatus status;		/* SUCCESS, FAILED or CANCELLED */
+	RetryCause	cause;
+	TimestampTz retry_at;		/* 0: not again */
+	int			sqlerrcode;
+	char		message[SLOT_MESSAGE_SIZE];
+	Oid			relid;			/* the step's table; Invalid for a command */
+	int64		count_rows;		/* -1: none */
+	int64		table_size;		/* -1: none */
+} WorkerSlot;
+
+typedef struct RunShared
+{
+	int64		run_id;
+	int32		pipeline_id;
+	int32		version;
+	Oid			owner;
+	Oid			staging;		/* schema */
+	PGPROC	   *coordinator;
+	pg_atomic_uint32 over;		/* the coordinator is gone: workers must end */
+	int			nslots;
+	int			nselected;		/* -1: every step of the version is part of the run */
+	Size		selected_offset;	/* int32[nselected], ascending step_ids */
+	Size		params_offset;	/* JSON text; 0: none */
+	WorkerSlot	slots[FLEXIBLE_ARRAY_MEMBER];
+} RunShared;
+
+/*
+ * Makes the segment, mapped for the life of the process.  selected: ascending
+ * step_ids, or NULL where all are part of the run.
+ */
+extern RunShared *shm_create(int nslots, const int32 *selected, int nselected,
+							 const char *params, dsm_segment **segment);
+
+/* Maps it for the life of the process; NULL if it is gone. */
+extern RunShared *shm_attach(dsm_handle handle, dsm_segment **segment);
+
+extern bool shm_is_selected(RunShared *run, int32 step_id);
+extern const char *shm_params(RunShared *run);	/* or NULL */
+
+extern SlotState shm_slot_state(WorkerSlot *slot);
+
+/* Hands the slot over: everything written before is seen by who sees the state. */
+extern void shm_slot_set_state(WorkerSlot *slot, SlotState state);
+
+#endif							/* ETL_SHM_H */

@@ -1,0 +1,163 @@
+/*-------------------------------------------------------------------------
+ *
+ * staging.c
+ *	  The schema that a run builds its tables in.
+ *
+ * The pipeline's owner need not have the right to create schemas, so the
+ * schema is made by the server's internal function, which checks nothing; all
+ * else is done with the owner's rights.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "staging.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+/*
+ * Each table takes a few entries of the lock table until the transaction ends,
+ * so a large schema is dropped in several transactions.
+ */
+#define STAGING_DROP_BATCH		200
+
+/* Relations of a schema that stand for themselves: no indexes, no TOAST, no partitions. */
+static List *
+staging_relations(Oid staging, int limit)
+{
+	Relation	pg_class = table_open(RelationRelationId, AccessShareLock);
+	List	   *result = NIL;
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_class_relnamespace, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(staging));
+	scan = systable_beginscan(pg_class, InvalidOid, false, NULL, 1, &key);
+	while (list_length(result) < limit && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+
+		if (form->relkind != RELKIND_INDEX && form->relkind != RELKIND_PARTITIONED_INDEX &&
+			form->relkind != RELKIND_TOASTVALUE && !form->relispartition)
+			result = lappend_oid(result, form->oid);
+	}
+	systable_endscan(scan);
+	table_close(pg_class, AccessShareLock);
+	return result;
+}
+
+void
+staging_drop(Oid staging)
+{
+	for (;;)
+	{
+		ObjectAddresses *objects;
+		List	   *relations;
+		ListCell   *lc;
+		bool		last;
+
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		objects = new_object_addresses();
+		relations = staging_relations(staging, STAGING_DROP_BATCH);
+		last = list_length(relations) < STAGING_DROP_BATCH;
+		foreach(lc, relations)
+		{
+			ObjectAddress object;
+
+			ObjectAddressSet(object, RelationRelationId, lfirst_oid(lc));
+			add_exact_object_address(&object, objects);
+		}
+		if (last)
+		{
+			ObjectAddress object;
+
+			ObjectAddressSet(object, NamespaceRelationId, staging);
+			add_exact_object_address(&object, objects);
+		}
+		performMultipleDeletions(objects, DROP_CASCADE,
+								 PERFORM_DELETION_INTERNAL | PERFORM_DELETION_QUIETLY);
+		free_object_addresses(objects);
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		if (last)
+			return;
+	}
+}
+
+void
+staging_drop_empty(Oid staging)
+{
+	ObjectAddress object;
+
+	ObjectAddressSet(object, NamespaceRelationId, staging);
+	performDeletion(&object, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+}
+
+void
+staging_drop_table(Oid relid)
+{
+	ObjectAddress object;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	ObjectAddressSet(object, RelationRelationId, relid);
+	performDeletion(&object, DROP_CASCADE,
+					PERFORM_DELETION_INTERNAL | PERFORM_DELETION_QUIETLY);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+Oid
+staging_create(int32 pipeline_id, Oid owner)
+{
+	char		name[NAMEDATALEN];
+	Oid			staging;
+
+	snprintf(name, sizeof(name), "etl_staging_%d", pipeline_id);
+
+	StartTransactionCommand();
+	staging = get_namespace_oid(name, true);
+	if (OidIsValid(staging))
+	{
+		HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(staging));
+		bool		ours = HeapTupleIsValid(tuple) &&
+			((Form_pg_namespace) GETSTRUCT(tuple))->nspowner == owner;
+
+		if (HeapTupleIsValid(tuple))
+			ReleaseSysCache(tuple);
+		if (!ours)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_SCHEMA),
+					 errmsg("schema \"%s\" belongs to another role", name),
+					 errdetail("The pipeline's runs build their tables in a schema of that name."),
+					 errhint("Drop or rename the schema.")));
+	}
+	CommitTransactionCommand();
+
+	if (OidIsValid(staging))
+		staging_drop(staging);
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	staging = NamespaceCreate(name, owner, false);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return staging;
+}

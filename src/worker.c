@@ -1,0 +1,502 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.c
+ *	  The process that executes steps: one attempt after another, as its
+ *	  coordinator hands them out.
+ *
+ * An attempt takes three transactions at the most:
+ *
+ *	 1. The attempt is logged as RUNNING; the step's SQL is parsed and pointed
+ *		at the run's staging schema; its settings are made the session's.
+ *	 2. The step is executed and logged as SUCCESS.  One commit, so that
+ *		etl.log says SUCCESS if and only if the step's work is there.
+ *	 3. Only after an error: the attempt is logged as FAILED or CANCELLED.
+ *
+ * The settings belong to the session and not to the transaction, because a
+ * command step may commit in the middle; session_reset wipes them, with
+ * everything else, before the next attempt.
+ *
+ * The coordinator interrupts a step with SIGINT, and says why in the slot's
+ * "stop".  A SIGINT without that came from a person.  Interrupts of that kind
+ * are held off in transactions 1 and 3: they are short, and must not be lost.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "worker.h"
+
+#include "access/xact.h"
+#include "catalog.h"
+#include "command.h"
+#include "common/pg_prng.h"
+#include "executor/instrument.h"
+#include "guc.h"
+#include "mb/pg_wchar.h"
+#include "materialize.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "pipeline.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "refs.h"
+#include "security.h"
+#include "session.h"
+#include "shm.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/ps_status.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+/* The attempt that is being made; everything in it lives in worker_context. */
+typedef struct Attempt
+{
+	WorkerSlot *slot;
+	Step	   *step;
+	List	   *statements;		/* of RawStmt, resolved */
+	LocalTransactionId lxid;	/* of the transaction that executes it; 0: none yet */
+	bool		inserted;		/* is the RUNNING row committed? */
+	BufferUsage buffers;		/* at the start */
+	WalUsage	wal;
+	AttemptCost cost;
+	Oid			relid;
+} Attempt;
+
+static RunShared *worker_run = NULL;
+static Pipeline *worker_pipeline = NULL;
+static MemoryContext worker_context = NULL; /* reset between attempts */
+static Attempt *worker_attempt = NULL;	/* for the error context */
+
+static void
+worker_exit(int code, Datum arg)
+{
+	WorkerSlot *slot = (WorkerSlot *) DatumGetPointer(arg);
+
+	/* an attempt that was cut short by a person's pg_terminate_backend */
+	if (shm_slot_state(slot) == SLOT_ASSIGNED)
+		slot->cause = ProcDiePending ? RETRY_CAUSE_ADMIN : RETRY_CAUSE_WORKER_LOST;
+
+	shm_slot_set_state(slot, SLOT_GONE);
+	SetLatch(&worker_run->coordinator->procLatch);
+}
+
+static void
+worker_error_context(void *arg)
+{
+	if (worker_attempt != NULL && worker_attempt->step != NULL)
+		errcontext("step \"%s\" of pipeline \"%s\", run " INT64_FORMAT ", attempt %d",
+				   worker_attempt->step->process_name, worker_pipeline->name,
+				   worker_run->run_id, worker_attempt->slot->attempt);
+}
+
+/* What an observer sees: process title and pg_stat_activity. */
+static void
+worker_show(Attempt *attempt)
+{
+	char		title[NAMEDATALEN * 2 + 64];
+	StringInfoData query;
+
+	snprintf(title, sizeof(title), "run " INT64_FORMAT ": %s, attempt %d",
+			 worker_run->run_id, attempt->step->process_name, attempt->slot->attempt);
+	set_ps_display(title);
+
+	initStringInfo(&query);
+	appendStringInfo(&query, "/* run " INT64_FORMAT ", step %s, attempt %d */ %s",
+					 worker_run->run_id, attempt->step->process_name,
+					 attempt->slot->attempt, attempt->step->sql_query);
+	pgstat_report_activity(STATE_RUNNING, query.data);
+	pfree(query.data);
+}
+
+/*
+ * Where a reference of the step's SQL leads: to the run's staging schema when it
+ * names a step of this run, to the target schema when it names a step that is
+ * not part of the run.
+ */
+static const char *
+worker_resolve(const char *schema, const char *name, void *arg)
+{
+	Attempt    *attempt = (Attempt *) arg;
+	int32		step_id;
+	EtlStepKind kind;
+
+	if (schema != NULL && strcmp(schema, worker_pipeline->target_schema) != 0)
+		return NULL;
+	if (strcmp(name, attempt->step->process_name) == 0)
+		return NULL;
+	if (!catalog_lookup_step(worker_run->pipeline_id, worker_run->version, name,
+						   &step_id, &kind) ||
+		kind != ETL_STEP_QUERY)
+		return NULL;
+	if (!shm_is_selected(worker_run, step_id))
+		return worker_pipeline->target_schema;
+	return get_namespace_name(worker_run->staging);
+}
+
+/* staging, target, then the pipeline's own; a command creates things in target */
+static void
+worker_set_search_path(EtlStepKind kind)
+{
+	StringInfoData path;
+
+	initStringInfo(&path);
+	appendStringInfoString(&path, quote_identifier(get_namespace_name(worker_run->staging)));
+	appendStringInfo(&path, ", %s", quote_identifier(worker_pipeline->target_schema));
+	if (worker_pipeline->search_path[0] != '\0')
+		appendStringInfo(&path, ", %s", worker_pipeline->search_path);
+	session_set("search_path", path.data);
+	pfree(path.data);
+}
+
+static void
+worker_prepare(Attempt *attempt)
+{
+	WorkerSlot *slot = attempt->slot;
+	Step	   *step;
+	const char *params;
+	ListCell   *lc;
+
+	StartTransactionCommand();
+	MemoryContextSwitchTo(worker_context);
+	PushActiveSnapshot(GetTransactionSnapshot());
+
+	step = catalog_load_step(worker_run->pipeline_id, worker_run->version, slot->step_id);
+	if (step == NULL)
+		elog(ERROR, "step %d of pipeline %d, version %d does not exist",
+			 slot->step_id, worker_run->pipeline_id, worker_run->version);
+	attempt->step = step;
+	worker_show(attempt);
+
+	catalog_insert_attempt(worker_run->run_id, step->step_id, step->process_name,
+						   slot->attempt);
+
+	attempt->statements = refs_parse(step->sql_query);
+	refs_retarget(attempt->statements, worker_resolve, attempt);
+
+	worker_set_search_path(step->kind);
+	params = shm_params(worker_run);
+	if (params != NULL)
+		session_set(GUC_PARAMS_NAME, params);
+	materialize_planner_settings(step->broadcast, false);
+	foreach(lc, step->settings)
+		session_set_assignment((const char *) lfirst(lc));
+
+	PopActiveSnapshot();
+	/* if the server loses this row, it loses the attempt with it */
+	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+	CommitTransactionCommand();
+	attempt->inserted = true;
+}
+
+static void
+worker_execute(Attempt *attempt)
+{
+	Step	   *step = attempt->step;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	MemoryContextSwitchTo(worker_context);
+	attempt->lxid = COMPAT_MY_LXID;
+	attempt->cost.count_rows = -1;
+	attempt->cost.table_size = -1;
+
+	if (step->kind == ETL_STEP_QUERY)
+	{
+		MaterializeTarget target = {0};
+		MaterializeResult result = {0};
+
+		target.schema = worker_run->staging;
+		target.name = step->process_name;
+		target.logged = attempt->slot->logged;
+		target.cache = step->cache;
+		target.partitions = step->repartition;
+		target.partition_by = step->repartition_by;
+		target.indexes = step->indexes;
+		materialize_query(linitial_node(RawStmt, attempt->statements),
+						  step->sql_query, &target, &result);
+		attempt->relid = result.relid;
+		attempt->cost.count_rows = result.rows;
+		attempt->cost.table_size = result.size;
+
+		/* nobody reads the table before publish, which is flushed to disk */
+		(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
+	}
+	else
+		attempt->cost.count_rows =
+			command_execute(attempt->statements, step->sql_query,
+							step->kind == ETL_STEP_COMMAND_ALONE);
+
+	session_settle();
+}
+
+static void
+worker_measure(Attempt *attempt)
+{
+	BufferUsage buffers = {0};
+	WalUsage	wal = {0};
+
+	BufferUsageAccumDiff(&buffers, &pgBufferUsage, &attempt->buffers);
+	WalUsageAccumDiff(&wal, &pgWalUsage, &attempt->wal);
+	attempt->cost.shared_blks_hit = buffers.shared_blks_hit;
+	attempt->cost.shared_blks_read = buffers.shared_blks_read;
+	attempt->cost.temp_blks_read = buffers.temp_blks_read;
+	attempt->cost.temp_blks_written = buffers.temp_blks_written;
+	attempt->cost.wal_bytes = (int64) wal.wal_bytes;
+}
+
+/* Why it ended, where the error's SQLSTATE is not all there is to say. */
+static RetryCause
+worker_cause(Attempt *attempt, ErrorData *error)
+{
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+	{
+		switch ((SlotStop) pg_atomic_read_u32(&attempt->slot->stop))
+		{
+			case STOP_NONE:
+				return RETRY_CAUSE_ADMIN;
+			case STOP_STEP_TIMEOUT:
+				error->message = pstrdup("canceling step due to step_timeout");
+				return RETRY_CAUSE_STEP_TIMEOUT;
+			case STOP_RUN_TIMEOUT:
+				error->message = pstrdup("canceling step due to run_timeout");
+				return RETRY_CAUSE_RUN_OVER;
+			case STOP_CANCELLED:
+				error->message = pstrdup("canceling step because the run was cancelled");
+				return RETRY_CAUSE_RUN_OVER;
+		}
+	}
+	if (attempt->lxid != InvalidLocalTransactionId && COMPAT_MY_LXID != attempt->lxid)
+		return RETRY_CAUSE_COMMITTED;
+	return RETRY_CAUSE_ERROR;
+}
+
+/* The place of the error in the step's SQL, as one more line of context. */
+static void
+worker_locate(Attempt *attempt, ErrorData *error)
+{
+	int			line = 1;
+	int			column = 1;
+	const char *sql = error->internalquery;
+
+	if (error->internalpos <= 0 || sql == NULL || attempt->step == NULL ||
+		strcmp(sql, attempt->step->sql_query) != 0)
+		return;
+	for (int i = 1; i < error->internalpos && *sql != '\0'; i++)
+	{
+		if (*sql == '\n')
+		{
+			line++;
+			column = 0;
+		}
+		column++;
+		sql += pg_mblen(sql);
+	}
+	error->context = psprintf("line %d, column %d of the step's SQL%s%s", line, column,
+							  error->context ? "\n" : "",
+							  error->context ? error->context : "");
+}
+
+/* Transaction 3.  The coordinator is told in any case. */
+static void
+worker_failed(Attempt *attempt, ErrorData *error, RetryCause cause)
+{
+	WorkerSlot *slot = attempt->slot;
+	RetryPolicy policy;
+	bool		again = false;
+
+	/* without its row a step has no policy, and no better chance the next time */
+	if (attempt->step != NULL)
+	{
+		pipeline_retry_policy(worker_pipeline, attempt->step, &policy);
+		again = retry_again(&policy, slot->attempt, cause,
+							unpack_sql_state(error->sqlerrcode));
+	}
+
+	slot->status = cause == RETRY_CAUSE_RUN_OVER ? ETL_STEP_CANCELLED : ETL_STEP_FAILED;
+	slot->cause = cause;
+	slot->sqlerrcode = error->sqlerrcode;
+	slot->retry_at = 0;
+	strlcpy(slot->message, error->message, SLOT_MESSAGE_SIZE);
+	slot->message[pg_mbcliplen(slot->message, strlen(slot->message), SLOT_MESSAGE_SIZE - 1)] = '\0';
+	if (again)
+		slot->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													 retry_delay_ms(&policy, slot->attempt,
+																	pg_prng_double(&pg_global_prng_state)));
+
+	StartTransactionCommand();
+	MemoryContextSwitchTo(worker_context);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	catalog_attempt_failed(worker_run->run_id, slot->step_id,
+						   attempt->step ? attempt->step->process_name : "",
+						   slot->attempt, slot->status, error, slot->retry_at,
+						   &attempt->cost);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+static void
+worker_make_attempt(WorkerSlot *slot)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(worker_context);
+	Attempt    *attempt = palloc0(sizeof(Attempt));
+
+	attempt->slot = slot;
+	attempt->buffers = pgBufferUsage;
+	attempt->wal = pgWalUsage;
+	worker_attempt = attempt;
+
+	/* a cancellation that was meant for the attempt before this one */
+	QueryCancelPending = false;
+
+	PG_TRY();
+	{
+		HOLD_CANCEL_INTERRUPTS();
+		worker_prepare(attempt);
+		RESUME_CANCEL_INTERRUPTS();
+
+		worker_execute(attempt);
+
+		worker_measure(attempt);
+		catalog_attempt_succeeded(worker_run->run_id, slot->step_id, slot->attempt,
+								  &attempt->cost);
+		CommitTransactionCommand();
+
+		slot->status = ETL_STEP_SUCCESS;
+		slot->relid = attempt->relid;
+		slot->count_rows = attempt->cost.count_rows;
+		slot->table_size = attempt->cost.table_size;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+		RetryCause	cause;
+
+		MemoryContextSwitchTo(worker_context);
+		error = CopyErrorData();
+		cause = worker_cause(attempt, error);
+		EmitErrorReport();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(worker_context);
+		worker_measure(attempt);
+		attempt->cost.count_rows = -1;
+		attempt->cost.table_size = -1;
+		worker_locate(attempt, error);
+
+		HOLD_CANCEL_INTERRUPTS();
+		worker_failed(attempt, error, cause);
+		RESUME_CANCEL_INTERRUPTS();
+	}
+	PG_END_TRY();
+
+	worker_attempt = NULL;
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextReset(worker_context);
+}
+
+static void
+worker_start(const WorkerStart *start)
+{
+	char		appname[NAMEDATALEN];
+
+	BackgroundWorkerInitializeConnectionByOid(start->database, start->owner,
+											  security_worker_flags());
+	session_pin_settings();
+	session_begin_worker();
+	snprintf(appname, sizeof(appname), "%s run " INT64_FORMAT,
+			 ETL_EXTENSION_NAME, worker_run->run_id);
+	SetConfigOption("application_name", appname, PGC_USERSET, PGC_S_OVERRIDE);
+
+	worker_context = AllocSetContextCreate(TopMemoryContext, "etl attempt",
+										   ALLOCSET_DEFAULT_SIZES);
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(TopMemoryContext);
+	worker_pipeline = catalog_load_pipeline(worker_run->pipeline_id, worker_run->version);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	if (worker_pipeline == NULL)
+		elog(ERROR, "pipeline %d has no version %d", worker_run->pipeline_id, worker_run->version);
+}
+
+void
+etl_worker_main(Datum arg)
+{
+	WorkerStart start;
+	WorkerSlot *slot;
+	dsm_segment *segment;
+	ErrorContextCallback callback;
+
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	BackgroundWorkerUnblockSignals();
+
+	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
+	worker_run = shm_attach(start.run, &segment);
+	if (worker_run == NULL)
+		return;					/* the run is over */
+	slot = &worker_run->slots[start.slot];
+	slot->proc = MyProc;
+	slot->pid = MyProcPid;
+	before_shmem_exit(worker_exit, PointerGetDatum(slot));
+
+	worker_start(&start);
+
+	callback.callback = worker_error_context;
+	callback.arg = NULL;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	shm_slot_set_state(slot, SLOT_IDLE);
+	SetLatch(&worker_run->coordinator->procLatch);
+
+	for (;;)
+	{
+		if (shm_slot_state(slot) == SLOT_ASSIGNED)
+		{
+			/*
+			 * From the commit to the message that tells of it nothing may end
+			 * the process: the coordinator would take a success for a loss.
+			 */
+			worker_make_attempt(slot);
+			HOLD_INTERRUPTS();
+			slot->leaving = !session_reset();
+			slot->done = true;
+			shm_slot_set_state(slot, SLOT_DONE);
+			RESUME_INTERRUPTS();
+			SetLatch(&worker_run->coordinator->procLatch);
+
+			pgstat_report_stat(false);
+			pgstat_report_activity(STATE_IDLE, NULL);
+			set_ps_display("idle");
+			if (slot->leaving)
+				return;			/* the coordinator starts a fresh process */
+			continue;
+		}
+		if (pg_atomic_read_u32(&worker_run->over) != 0 ||
+			pg_atomic_read_u32(&slot->retire) != 0)
+			return;
+
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, 0, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		QueryCancelPending = false;
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+	}
+}
