@@ -1,22 +1,23 @@
 EXTENSION = etl_framework
 MODULE_big = etl_framework
-DATA = etl_framework--1.0.sql
+DATA = $(sort $(wildcard etl_framework--*.sql))
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 
 # The suites of "make installcheck": pg_regress, isolation, TAP.
-REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
+REGRESS := $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
 REGRESS_OPTS = --load-extension=$(EXTENSION)
-ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION := $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test --load-extension=$(EXTENSION)
-TAP_TESTS = $(if $(wildcard test/t/*.pl),1)
-PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
+TAP_TESTS := $(if $(wildcard test/t/*.pl),1)
+PROVE_TESTS := $(sort $(wildcard test/t/*.pl))
 
-# PostgreSQL's own CFLAGS were chosen for the compiler that built it; the last
-# line keeps clang quiet about those that only gcc knows.
-PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror) \
-	-Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror) $(if $(findstring clang,$(CC)),$(CLANG_CFLAGS))
 
-EXTRA_CLEAN = src/*.gcno src/*.gcda
+# PostgreSQL's own CFLAGS and headers are made for the compiler that built it:
+# this keeps clang quiet about what only gcc knows.
+CLANG_CFLAGS = -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
+
+EXTRA_CLEAN = build
 
 # No LLVM bitcode: there is nothing here that the JIT compiler could gain from
 # inlining, and building it needs the very clang that PostgreSQL was built with.

@@ -95,8 +95,10 @@ CREATE TABLE etl.step_data (
     CHECK (until_version > from_version)
 );
 -- One step of a name in the newest version, and (for metadata_all) in any other.
-CREATE UNIQUE INDEX step_data_name ON etl.step_data (pipeline_id, process_name) WHERE until_version IS NULL;
-CREATE UNIQUE INDEX step_data_history ON etl.step_data (pipeline_id, process_name, from_version);
+-- The name comes first: the planner would else take these for look-ups by
+-- pipeline and step_id too, as long as it has no statistics.
+CREATE UNIQUE INDEX step_data_name ON etl.step_data (process_name, pipeline_id) WHERE until_version IS NULL;
+CREATE UNIQUE INDEX step_data_history ON etl.step_data (process_name, pipeline_id, from_version);
 
 CREATE SEQUENCE etl.run_id_seq AS bigint;
 

@@ -442,6 +442,13 @@ catalog_load_pipeline(int32 pipeline_id, int32 version)
 	return query_pipeline(&statement, &params);
 }
 
+/*
+ * "until_version IS NULL", for statements that look for a step_id: written so,
+ * the planner would scan the partial index on the names instead of the primary
+ * key, if it made its plan while the table was small.
+ */
+#define STEP_IS_CURRENT "COALESCE(until_version, 0) = 0"
+
 #define STEP_GRAPH_COLUMNS \
 	"step_id, process_name, kind, reads, writes, depends_on, execution_order, keep, " \
 	"max_attempts, step_timeout"
@@ -1196,7 +1203,7 @@ end_step(const Params *key)
 {
 	static EtlStatement end_old = {
 		.sql = "UPDATE etl.step_data SET until_version = $2"
-		" WHERE pipeline_id = $1 AND step_id = $3 AND until_version IS NULL"
+		" WHERE pipeline_id = $1 AND step_id = $3 AND " STEP_IS_CURRENT
 		" AND from_version < $2",
 		.nargs = 3,
 		.argtypes = {INT4OID, INT4OID, INT4OID}
@@ -1280,7 +1287,7 @@ catalog_step_id_is_used(int32 pipeline_id, int32 step_id)
 {
 	static EtlStatement statement = {
 		.sql = "SELECT s.step_id FROM etl.step_data s"
-		" WHERE s.pipeline_id = $1 AND s.step_id = $2 AND s.until_version IS NULL",
+		" WHERE s.pipeline_id = $1 AND s.step_id = $2 AND " STEP_IS_CURRENT,
 		.nargs = 2,
 		.argtypes = {INT4OID, INT4OID}
 	};

@@ -14,7 +14,7 @@
 #include "etl.h"
 #include "utils/varlena.h"
 
-/* No more edits than this, and never half of the name. */
+/* No more edits than this, and not more than half of the name. */
 #define NEAREST_MAX_DISTANCE	4
 
 typedef struct Nearest
@@ -33,7 +33,7 @@ nearest_init(Nearest *nearest, const char *wrong)
 	nearest->wrong = wrong;
 	nearest->best = NULL;
 	nearest->distance = length > 255 ? 0 :
-		Min(NEAREST_MAX_DISTANCE, (length - 1) / 2) + 1;
+		Min(NEAREST_MAX_DISTANCE, length / 2) + 1;
 }
 
 /* Takes a name into account; of several that are as near the first one wins. */

@@ -367,7 +367,7 @@ pipeline_select(const PipelineGraph *graph, const List *selectors)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("an element of \"steps\" names no step"),
-					 errhint("Write a step's name; with + after it also the steps that read it, with + in front also those that it reads.")));
+					 errhint("Write a step's name; \"+\" behind it adds the steps that read it, \"+\" before it those that it reads.")));
 
 		index = resolve_selector(graph, selector, &ancestors, &descendants);
 		if (index < 0)

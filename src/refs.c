@@ -1365,7 +1365,7 @@ static const char *
 retarget_reference(RefsContext *context, const char *schema, const char *name,
 				   RefUse use, int location)
 {
-	return context->target(schema, name, context->target_arg);
+	return context->target(schema, name, use == REF_CREATE, context->target_arg);
 }
 
 

@@ -82,10 +82,12 @@ extern List *refs_parse(const char *sql);
 extern StepRefs *refs_analyze(const char *sql);
 
 /*
- * Called for each reference.  Returns the schema that it shall have, or NULL to
- * leave it alone.  The string is copied.
+ * Called for each reference.  created: the statement makes a relation of that
+ * name.  Returns the schema that the reference shall have, or NULL to leave it
+ * alone.  The string is copied.
  */
 typedef const char *(*RefsTargetFunction) (const char *schema, const char *name,
+										   bool created,
 										   void *arg);
 
 /*

@@ -120,10 +120,11 @@ worker_show(Attempt *attempt)
 /*
  * Where a reference of the step's SQL leads: to the run's staging schema when it
  * names a step of this run, to the target schema when it names a step that is
- * not part of the run.
+ * not part of the run.  What a command creates belongs into the target schema,
+ * although the staging schema comes first in the search path.
  */
 static const char *
-worker_resolve(const char *schema, const char *name, void *arg)
+worker_resolve(const char *schema, const char *name, bool created, void *arg)
 {
 	Attempt    *attempt = (Attempt *) arg;
 	int32		step_id;
@@ -131,6 +132,8 @@ worker_resolve(const char *schema, const char *name, void *arg)
 
 	if (schema != NULL && strcmp(schema, worker_pipeline->target_schema) != 0)
 		return NULL;
+	if (created)
+		return worker_pipeline->target_schema;
 	if (strcmp(name, attempt->step->process_name) == 0)
 		return NULL;
 	if (!catalog_lookup_step(worker_run->pipeline_id, worker_run->version, name,
@@ -142,9 +145,9 @@ worker_resolve(const char *schema, const char *name, void *arg)
 	return get_namespace_name(worker_run->staging);
 }
 
-/* staging, target, then the pipeline's own; a command creates things in target */
+/* staging, target, then the pipeline's own */
 static void
-worker_set_search_path(EtlStepKind kind)
+worker_set_search_path(void)
 {
 	StringInfoData path;
 
@@ -182,7 +185,7 @@ worker_prepare(Attempt *attempt)
 	attempt->statements = refs_parse(step->sql_query);
 	refs_retarget(attempt->statements, worker_resolve, attempt);
 
-	worker_set_search_path(step->kind);
+	worker_set_search_path();
 	params = shm_params(worker_run);
 	if (params != NULL)
 		session_set(GUC_PARAMS_NAME, params);

@@ -97,7 +97,7 @@ choose_major() {
 # copy_sources FROM TO: without version control and what was built.
 copy_sources() {
 	mkdir -p "$2"
-	tar -C "$1" --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' -cf - . | tar -C "$2" -xf -
+	tar -C "$1" --exclude=./.git --exclude=./build --exclude='*.o' --exclude='*.so' -cf - . | tar -C "$2" -xf -
 }
 
 # extension_settings PG_CONFIG DESTDIR: the lines of postgresql.conf with which
