@@ -503,8 +503,8 @@ etl_alter_pipeline(PG_FUNCTION_ARGS)
 	Pipeline	defaults = *old;
 
 	set_option_defaults(&defaults);
-	field_take_changes(option_fields, lengthof(option_fields), &changed, &defaults,
-					   fixed_options, changes);
+	field_take_changes("pipeline", option_fields, lengthof(option_fields), &changed,
+					   &defaults, fixed_options, changes);
 	check_options(&changed);
 	if (!field_all_equal(option_fields, lengthof(option_fields), old, &changed))
 		catalog_write_options(&changed, catalog_begin_version(changed.id));
@@ -634,8 +634,8 @@ etl_alter_step(PG_FUNCTION_ARGS)
 	Step		defaults;
 
 	set_step_defaults(&defaults);
-	field_take_changes(step_fields, lengthof(step_fields), &changed, &defaults,
-					   fixed_step_fields, changes);
+	field_take_changes("step", step_fields, lengthof(step_fields), &changed,
+					   &defaults, fixed_step_fields, changes);
 	check_step(pipeline, &changed);
 	if (!field_all_equal(step_fields, lengthof(step_fields), old, &changed))
 		catalog_write_step(pipeline->id, catalog_begin_version(pipeline->id), &changed);

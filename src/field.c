@@ -16,8 +16,6 @@
 #include "field.h"
 #include "nearest.h"
 
-#include <limits.h>
-
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "utils/array.h"
@@ -49,7 +47,7 @@ field_check_name(const char *what, const char *name)
 	if (name[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must not be an empty name", what)));
+				 errmsg("name in \"%s\" is empty", what)));
 	if (strlen(name) >= NAMEDATALEN)
 		ereport(ERROR,
 				(errcode(ERRCODE_NAME_TOO_LONG),
@@ -255,18 +253,18 @@ int_from_json(const Field *field, const JsonbValue *value)
 {
 	char	   *text;
 	char	   *end;
-	long		number;
+	long long	number;
 
 	if (value->type != jbvNumeric)
 		raise_json_type(field, "an integer");
 	text = DatumGetCString(DirectFunctionCall1(numeric_out,
 											   NumericGetDatum(value->val.numeric)));
 	errno = 0;
-	number = strtol(text, &end, 10);
+	number = strtoll(text, &end, 10);
 	if (*end != '\0')
 		raise_json_type(field, "an integer");
 	if (errno != 0)
-		number = text[0] == '-' ? LONG_MIN : LONG_MAX;	/* out of any range */
+		number = text[0] == '-' ? PG_INT64_MIN : PG_INT64_MAX;	/* out of any range */
 	return number;
 }
 
@@ -329,7 +327,8 @@ set_from_json(const Field *field, void *target, const JsonbValue *value)
 }
 
 static void
-raise_unknown_key(const Field *fields, int nfields, const char *const *fixed, const char *key)
+raise_unknown_key(const char *what, const Field *fields, int nfields,
+				  const char *const *fixed, const char *key)
 {
 	Nearest		nearest;
 
@@ -338,8 +337,8 @@ raise_unknown_key(const Field *fields, int nfields, const char *const *fixed, co
 		if (strcmp(fixed[i], key) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("\"%s\" cannot be changed", key),
-					 errhint("Drop it and create it anew.")));
+					 errmsg("\"%s\" of a %s cannot be changed", key, what),
+					 errhint("Drop the %s and define it anew.", what)));
 	}
 
 	nearest_init(&nearest, key);
@@ -349,12 +348,12 @@ raise_unknown_key(const Field *fields, int nfields, const char *const *fixed, co
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown key \"%s\" in \"changes\"", key),
 			 nearest.best ? errhint("Perhaps you mean the key \"%s\".", nearest.best) :
-			 errhint("The keys are the names of the arguments that define it.")));
+			 errhint("Keys are the names of the arguments that define a %s.", what)));
 }
 
 void
-field_take_changes(const Field *fields, int nfields, void *target, const void *defaults,
-				   const char *const *fixed, const Jsonb *changes)
+field_take_changes(const char *what, const Field *fields, int nfields, void *target,
+				   const void *defaults, const char *const *fixed, const Jsonb *changes)
 {
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
@@ -380,7 +379,7 @@ field_take_changes(const Field *fields, int nfields, void *target, const void *d
 					field = &fields[i];
 			}
 			if (field == NULL)
-				raise_unknown_key(fields, nfields, fixed, key);
+				raise_unknown_key(what, fields, nfields, fixed, key);
 		}
 		else if (token == WJB_VALUE)
 		{

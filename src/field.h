@@ -60,12 +60,12 @@ extern void field_take_arguments(const Field *fields, int nfields, void *target,
 /*
  * Sets the fields that are keys of the object; null means the value that
  * "defaults" has.  "fixed" lists, up to NULL, names that are known, but cannot
- * be changed.  Raises errors as above, and invalid_parameter_value for what is
+ * be changed; "what" is what has the fields, for messages.  Raises errors as above, and invalid_parameter_value for what is
  * no object, for unknown keys and for values of a wrong type.
  */
-extern void field_take_changes(const Field *fields, int nfields, void *target,
-							   const void *defaults, const char *const *fixed,
-							   const Jsonb *changes);
+extern void field_take_changes(const char *what, const Field *fields, int nfields,
+							   void *target, const void *defaults,
+							   const char *const *fixed, const Jsonb *changes);
 
 /* Are all fields equal? */
 extern bool field_all_equal(const Field *fields, int nfields, const void *a, const void *b);

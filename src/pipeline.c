@@ -296,6 +296,10 @@ pipeline_selection_from_array(ArrayType *array)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"steps\" must not be empty"),
 				 errhint("NULL selects all steps.")));
+	if (array_contains_nulls(array))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("\"steps\" must not contain null elements")));
 	return catalog_array_to_list(array);
 }
 

@@ -43,7 +43,7 @@ typedef struct PoolWorker
 {
 	WorkerSlot *slot;
 	BackgroundWorkerHandle *handle; /* NULL: the slot is free */
-	bool		alive;			/* has it been idle once? */
+	bool		alive;			/* has it been given a step? */
 	int			step;			/* -1: none */
 	TimestampTz started;
 	TimestampTz deadline;		/* DT_NOEND: none */
@@ -151,14 +151,8 @@ pool_reap(Pool *pool)
 
 		if (worker->handle == NULL)
 			continue;
-		if (state != SLOT_STARTING && state != SLOT_GONE)
-		{
-			if (!worker->alive)
-				pool->failed_starts = 0;
-			worker->alive = true;
-			continue;
-		}
 		if (worker->step >= 0 ||
+			(state != SLOT_STARTING && state != SLOT_GONE) ||
 			GetBackgroundWorkerPid(worker->handle, &pid) != BGWH_STOPPED)
 			continue;
 
@@ -253,6 +247,8 @@ pool_assign(Pool *pool, int step, int32 step_id, int attempt, bool logged, int64
 	slot->table_size = -1;
 	pg_atomic_write_u32(&slot->stop, STOP_NONE);
 
+	worker->alive = true;
+	pool->failed_starts = 0;
 	worker->step = step;
 	worker->started = GetCurrentTimestamp();
 	worker->deadline = timeout_ms < 0 ? DT_NOEND :

@@ -48,8 +48,44 @@ static const struct
 	{"transaction_timeout", "0"},	/* 17 and later */
 };
 
-/* The libraries that the process had loaded when it began. */
-static Size session_library_state = 0;
+/*
+ * Libraries that keep nothing of a session's: PL/pgSQL, the JIT compiler and the
+ * stemmer of full text search.
+ */
+static const char *const session_stateless_libraries[] = {
+	"plpgsql", "llvmjit", "dict_snowball"
+};
+
+/* In a worker: how many other libraries it had loaded when it began. */
+static int	session_libraries = -1;
+
+/* Libraries that the process has loaded, those without state left out. */
+static int
+session_count_libraries(void)
+{
+	Size		size = EstimateLibraryStateSpace();
+	char	   *names = palloc(size);
+	int			n = 0;
+
+	SerializeLibraryState(size, names);
+	for (char *name = names; *name != '\0'; name += strlen(name) + 1)
+	{
+		const char *base = last_dir_separator(name) ? last_dir_separator(name) + 1 : name;
+		bool		stateless = false;
+
+		for (int i = 0; i < (int) lengthof(session_stateless_libraries) && !stateless; i++)
+		{
+			size_t		len = strlen(session_stateless_libraries[i]);
+
+			stateless = strncmp(base, session_stateless_libraries[i], len) == 0 &&
+				(base[len] == '\0' || strcmp(base + len, DLSUFFIX) == 0);
+		}
+		if (!stateless)
+			n++;
+	}
+	pfree(names);
+	return n;
+}
 
 void
 session_pin_settings(void)
@@ -65,15 +101,13 @@ session_pin_settings(void)
 void
 session_begin_worker(void)
 {
-	/* PL/pgSQL keeps nothing of a session's, and many steps load it */
-	load_file("$libdir/plpgsql", false);
-	session_library_state = EstimateLibraryStateSpace();
+	session_libraries = session_count_libraries();
 }
 
 bool
 session_is_worker(void)
 {
-	return session_library_state != 0;
+	return session_libraries >= 0;
 }
 
 void
@@ -137,7 +171,7 @@ session_discard(void)
 bool
 session_reset(void)
 {
-	volatile bool clean = EstimateLibraryStateSpace() == session_library_state;
+	volatile bool clean = session_count_libraries() == session_libraries;
 
 	if (!clean)
 		return false;

@@ -19,8 +19,11 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
+#include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_namespace.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -101,10 +104,48 @@ staging_drop(Oid staging)
 	}
 }
 
+/*
+ * Something that was created in the schema and is not a step's table: the body
+ * of a function or of a DO block has named it without a schema.
+ */
+static char *
+staging_find_stray(Oid staging)
+{
+	Relation	pg_depend = table_open(DependRelationId, AccessShareLock);
+	char	   *stray = NULL;
+	SysScanDesc scan;
+	ScanKeyData keys[2];
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(NamespaceRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(staging));
+	scan = systable_beginscan(pg_depend, DependReferenceIndexId, true, NULL, 2, keys);
+	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		ObjectAddress object;
+
+		ObjectAddressSubSet(object, form->classid, form->objid, form->objsubid);
+		stray = getObjectDescription(&object, true);
+	}
+	systable_endscan(scan);
+	table_close(pg_depend, AccessShareLock);
+	return stray;
+}
+
 void
 staging_drop_empty(Oid staging)
 {
 	ObjectAddress object;
+	char	   *stray = staging_find_stray(staging);
+
+	if (stray != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("a command step has created %s in the run's staging schema", stray),
+				 errhint("Qualify the name with a schema where a function or a DO block creates it.")));
 
 	ObjectAddressSet(object, NamespaceRelationId, staging);
 	performDeletion(&object, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
