@@ -290,10 +290,41 @@ CREATE FUNCTION etl.param(name text, default_value text = NULL)
 RETURNS text LANGUAGE C STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'etl_param';
 
--- The true status of a run whose row says RUNNING: see src/runlog.c.
+-- For the views: see src/run.c.
 CREATE FUNCTION etl.run_status(run_id bigint, status text)
 RETURNS text LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'etl_run_status';
+
+COMMENT ON FUNCTION etl.run IS
+'Runs a pipeline and waits for its end.  Returns the run''s number; NULL if it was skipped.
+version: the version to run; NULL: the newest.
+params: a JSON object, which the steps'' SQL reads with etl.param.
+steps: which steps: ''a'' that step, ''a+'' also all that read it, ''+a'' also all that it reads, ''+a+'' both; NULL: all.  What is not selected is read from the tables that an earlier run has published.
+on_conflict: what to do while another run of the pipeline is on: error, wait (for its end), skip (do nothing).
+A notice tells of each step that has ended.  When the run succeeds its tables replace those of the run before, all at once; otherwise no table changes, and an error is raised after all has been logged.  Only what command steps have committed stays.  When the waiting session is cancelled or ends, so is the run.
+Errors: ZE001 (a step failed, or the run timed out), ZE002 (cancelled), ZE003 (another run is on), ZE004 (its processes went away), ZE005 (the pipeline''s definition is not consistent), deadlock_detected (a step would have to wait for this session); active_sql_transaction if the transaction has written anything; undefined_object for a pipeline, version or step that does not exist or that the caller may not see; duplicate_table for a name in the target schema that is taken; object_not_in_prerequisite_state for a step that is not selected and was never published; read_only_sql_transaction.';
+
+COMMENT ON FUNCTION etl.start IS
+'Starts a run and returns its number at once: see etl.run, whose arguments it has; etl.wait waits for it.
+In a transaction that has written anything the run starts when that transaction commits, and sees what it wrote; never if it aborts.
+Errors: those of etl.run that are known before the first step; configuration_limit_exceeded if no background worker is free.';
+
+COMMENT ON FUNCTION etl.wait IS
+'Waits until a run has ended, and returns its status: SUCCESS, FAILED, CANCELLED or CRASHED.  A run that has failed raises no error here.
+timeout: how long to wait at most; then the answer is RUNNING.  NULL: for as long as it takes.
+Errors: undefined_object for a run that does not exist or that the caller may not see; object_not_in_prerequisite_state for a run that starts only when this transaction commits.';
+
+COMMENT ON FUNCTION etl.cancel IS
+'Asks for the end of a run: the SQL of its steps is interrupted, nothing is published.  Returns true if the run was on and has been asked; etl.wait tells when it has ended.
+Errors: undefined_object for a run that does not exist or that the caller may not see.';
+
+COMMENT ON FUNCTION etl.param IS
+'A parameter of the run whose step calls it: what params has under that name, as text (JSON null as NULL); default_value if it has nothing.
+To try a step''s SQL by hand, set etl_framework.params to a JSON object.
+Errors: invalid_parameter_value if that setting is something else.';
+
+COMMENT ON FUNCTION etl.run_status IS
+'Used by the views: the true status of a run whose row was seen to have this status.  A run that is RUNNING and whose coordinator is gone has CRASHED; during recovery that is UNKNOWN.  NULL for a run that the caller may not see.';
 
 -- ---------------------------------------------------------------------------
 -- Watching.  Each user sees the pipelines of the roles whose privileges they

@@ -451,9 +451,9 @@ catalog_load_pipeline(int32 pipeline_id, int32 version)
 
 #define STEP_GRAPH_COLUMNS \
 	"step_id, process_name, kind, reads, writes, depends_on, execution_order, keep, " \
-	"max_attempts, step_timeout"
+	"max_attempts, step_timeout, persist"
 #define STEP_BODY_COLUMNS \
-	"sql_query, broadcast, cache, persist, repartition, repartition_by, indexes, checks, " \
+	"sql_query, broadcast, cache, repartition, repartition_by, indexes, checks, " \
 	"settings, description"
 
 static Step *
@@ -474,13 +474,13 @@ read_step(uint64 number, bool with_body)
 	step->keep = get_bool(&row, true);
 	step->max_attempts = get_int32(&row, 0);
 	step->step_timeout_ms = get_interval(&row);
+	step->has_persist = !get_isnull(&row);
+	step->persist = get_bool(&row, false);
 	if (with_body)
 	{
 		step->sql_query = get_text(&row);
 		step->broadcast = get_bool(&row, false);
 		step->cache = get_bool(&row, false);
-		step->has_persist = !get_isnull(&row);
-		step->persist = get_bool(&row, false);
 		step->repartition = get_int32(&row, 0);
 		step->repartition_by = get_list(&row);
 		step->indexes = get_list(&row);
@@ -1230,8 +1230,8 @@ catalog_write_step(int32 pipeline_id, int32 version, const Step *step)
 		.nargs = 22,
 		.argtypes = {INT4OID, INT4OID,
 			INT4OID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4OID,
-			BOOLOID, INT4OID, INTERVALOID,
-			TEXTOID, BOOLOID, BOOLOID, BOOLOID, INT4OID, TEXTARRAYOID, TEXTARRAYOID,
+			BOOLOID, INT4OID, INTERVALOID, BOOLOID,
+			TEXTOID, BOOLOID, BOOLOID, INT4OID, TEXTARRAYOID, TEXTARRAYOID,
 			TEXTARRAYOID, TEXTARRAYOID, TEXTOID
 		}
 	};
@@ -1253,10 +1253,10 @@ catalog_write_step(int32 pipeline_id, int32 version, const Step *step)
 	put_bool(&params, step->keep);
 	put_int32_unless(&params, step->max_attempts, step->max_attempts == 0);
 	put_interval(&params, step->step_timeout_ms);
+	put_datum(&params, BoolGetDatum(step->persist), !step->has_persist);
 	put_text(&params, step->sql_query);
 	put_bool(&params, step->broadcast);
 	put_bool(&params, step->cache);
-	put_datum(&params, BoolGetDatum(step->persist), !step->has_persist);
 	put_int32_unless(&params, step->repartition, step->repartition == 0);
 	put_list_or_null(&params, step->repartition_by);
 	put_list_or_null(&params, step->indexes);

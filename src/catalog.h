@@ -62,13 +62,13 @@ typedef struct Step
 	bool		keep;
 	int32		max_attempts;	/* 0: the pipeline's */
 	int64		step_timeout_ms;	/* CATALOG_NO_TIMEOUT: the pipeline's */
+	bool		has_persist;
+	bool		persist;
 
 	/* body */
 	char	   *sql_query;
 	bool		broadcast;
 	bool		cache;
-	bool		has_persist;
-	bool		persist;
 	int32		repartition;	/* 0: none */
 	List	   *repartition_by; /* of char * */
 	List	   *indexes;		/* of char * */

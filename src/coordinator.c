@@ -106,7 +106,7 @@ coordinator_take_turn(RunState *run, const char *pipeline)
 		ereport(ERROR,
 				(errcode(ERRCODE_ETL_RUN_CONFLICT),
 				 errmsg("pipeline \"%s\" is being run already", pipeline),
-				 errdetail("Process %d coordinates that run.", lock_pipeline_holder(id)),
+				 errdetail("Process %d has the pipeline's lock.", lock_pipeline_holder(id)),
 				 errhint("on_conflict => 'wait' waits for it, 'skip' does nothing then.")));
 	return free;
 }
@@ -409,12 +409,16 @@ coordinator_publish(RunState *run)
 	}
 }
 
+/*
+ * A part of the run's life in which an error (a full disk, say) makes the run
+ * fail, but not die.
+ */
 static void
-coordinator_publish_or_fail(RunState *run)
+coordinator_guard(RunState *run, void (*part) (RunState *), const char *what)
 {
 	PG_TRY();
 	{
-		coordinator_publish(run);
+		part(run);
 	}
 	PG_CATCH();
 	{
@@ -426,9 +430,10 @@ coordinator_publish_or_fail(RunState *run)
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
 		runstate_give_up(run, ETL_RUN_FAILED, error->sqlerrcode,
-						 psprintf("run " INT64_FORMAT " of pipeline \"%s\" could not be published: %s",
-								  run->run_id, run->pipeline->name, error->message),
+						 psprintf("run " INT64_FORMAT " of pipeline \"%s\" %s: %s",
+								  run->run_id, run->pipeline->name, what, error->message),
 						 error->detail, error->hint);
+		pool_stop_all(run->pool, STOP_CANCELLED);
 	}
 	PG_END_TRY();
 }
@@ -510,14 +515,14 @@ coordinator_run(RunState *run)
 	coordinator_share(run);
 
 	coordinator_show(run, "running steps");
-	scheduler_run(run);
+	coordinator_guard(run, scheduler_run, "could not be coordinated");
 	pool_dismiss(run->pool);
 
 	/* a failed step has left its reason, without ending the run early */
 	if (run->verdict == ETL_RUN_RUNNING && run->nfailed > 0)
 		run->verdict = ETL_RUN_FAILED;
 	if (run->verdict == ETL_RUN_RUNNING)
-		coordinator_publish_or_fail(run);
+		coordinator_guard(run, coordinator_publish, "could not be published");
 	coordinator_end_run(run);
 }
 

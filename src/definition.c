@@ -552,7 +552,7 @@ etl_drop_pipeline(PG_FUNCTION_ARGS)
 	bool		drop_tables = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	Pipeline   *pipeline = open_for_change(name, "etl.drop_pipeline()");
 
-	if (lock_pipeline_holder(pipeline->id) != 0)
+	if (!lock_pipeline_in_transaction(pipeline->id))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("cannot drop pipeline \"%s\" because it is being run", name),

@@ -62,6 +62,15 @@ lock_pipeline(int32 pipeline_id, bool wait)
 	return LockAcquire(&tag, ExclusiveLock, true, !wait) != LOCKACQUIRE_NOT_AVAIL;
 }
 
+bool
+lock_pipeline_in_transaction(int32 pipeline_id)
+{
+	LOCKTAG		tag;
+
+	lock_pipeline_tag(&tag, pipeline_id);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
 /* A run's number is its coordinator's own, so nobody else holds this lock. */
 void
 lock_run(int64 run_id)

@@ -20,6 +20,12 @@ extern bool lock_pipeline(int32 pipeline_id, bool wait);
 extern void lock_run(int64 run_id);
 
 /*
+ * Keeps runs of the pipeline from beginning until the current transaction ends.
+ * False where one is on.
+ */
+extern bool lock_pipeline_in_transaction(int32 pipeline_id);
+
+/*
  * Gives both up, the pipeline's first: who has waited for the run's can have the
  * pipeline's at once.
  */

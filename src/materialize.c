@@ -98,18 +98,12 @@ typedef struct RowWriter
 	BufferAccessStrategy ring;	/* NULL: straight into shared buffers */
 	TupleTableSlot *slots[BATCH_ROWS];	/* what a batch is handed over in */
 
-	/* One heap: nparts is 0, and there is one batch. */
 	Relation	table;
-	int			nparts;
-	PartitionKey key;
-	Oid		   *parts;			/* nparts; index is the remainder */
+	PartitionKey key;			/* NULL: the table is one heap */
+	int			nheaps;			/* the table, or its partitions */
+	Oid		   *heaps;			/* the index of a partition is its remainder */
 	RowBatch  **batches;		/* the same; NULL until the first row comes */
 } RowWriter;
-
-static PlannedStmt *plan_query(RawStmt *query, const char *sql);
-static uint64 execute_plan(PlannedStmt *plan, const char *sql,
-						   const MaterializeTarget *target,
-						   Oid *relid, List **heaps);
 
 
 /* ----------------------------------------------------------------
@@ -186,6 +180,139 @@ define_heap(const MaterializeTarget *target, const char *name, List *columns,
 	return address.objectId;
 }
 
+/*
+ * The name of a partition: <table>_p<number>.  Where that is too long for a
+ * name the table's part is cut, at a character's boundary; the hash of the
+ * whole name then keeps apart the partitions of tables that begin alike.
+ */
+static char *
+partition_name(const char *table, int number)
+{
+	char		label[16];
+	char		hash[16];
+
+	snprintf(label, sizeof(label), "p%d", number);
+	if (strlen(table) + 1 + strlen(label) < NAMEDATALEN)
+		return makeObjectName(table, NULL, label);
+
+	snprintf(hash, sizeof(hash), "%08x",
+			 hash_bytes((const unsigned char *) table, strlen(table)));
+	return makeObjectName(table, hash, label);
+}
+
+/*
+ * The first column that rows can be hashed by.  That its type has an operator
+ * class is not enough: for an array or a row, that depends on what is inside.
+ */
+static List *
+choose_partition_key(TupleDesc desc)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		TypeCacheEntry *type = lookup_type_cache(att->atttypid,
+												 TYPECACHE_HASH_EXTENDED_PROC);
+
+		if (OidIsValid(GetDefaultOpClass(att->atttypid, HASH_AM_OID)) &&
+			OidIsValid(type->hash_extended_proc))
+			return list_make1(pstrdup(NameStr(att->attname)));
+	}
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+			 errmsg("no column to partition by"),
+			 errdetail("The query has no column whose type has a default operator class for access method \"hash\"."),
+			 errhint("Leave out the partitions, or add a column that can be hashed.")));
+	return NIL;					/* keep compiler quiet */
+}
+
+static bool
+has_column(TupleDesc desc, const char *name)
+{
+	for (int i = 0; i < desc->natts; i++)
+		if (strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
+			return true;
+	return false;
+}
+
+/* The PARTITION BY HASH (...) of the table. */
+static PartitionSpec *
+partition_spec(const MaterializeTarget *target, TupleDesc desc)
+{
+	PartitionSpec *spec = makeNode(PartitionSpec);
+	List	   *names = target->partition_by;
+	ListCell   *cell;
+
+	if (names == NIL)
+		names = choose_partition_key(desc);
+
+	spec->strategy = PARTITION_SPEC_HASH;
+	spec->location = -1;
+	foreach(cell, names)
+	{
+		PartitionElem *key = makeNode(PartitionElem);
+
+		key->name = pstrdup((const char *) lfirst(cell));
+		key->location = -1;
+		if (!has_column(desc, key->name))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" named in partition key does not exist",
+							key->name),
+					 errhint("A table is partitioned by columns that its query returns.")));
+		spec->partParams = lappend(spec->partParams, key);
+	}
+
+	return spec;
+}
+
+/*
+ * Creates a table that is partitioned by hash, and its partitions: the i-th of
+ * the list of OIDs behind the parent's holds the rows with the remainder i.
+ *
+ * The parent holds no rows and is always permanent, because from 18 on a
+ * partitioned table cannot be unlogged (and before that it made no
+ * difference); the partitions are logged or not.
+ */
+static List *
+define_partitioned(const MaterializeTarget *target, TupleDesc desc)
+{
+	CreateStmt *create = makeNode(CreateStmt);
+	ObjectAddress address;
+	List	   *relids;
+
+	if (target->partitions > ETL_MAX_PARTITIONS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("number of partitions must be between 1 and %d",
+						ETL_MAX_PARTITIONS)));
+
+	create->relation = target_name(target, target->name);
+	create->tableElts = columns_of(desc);
+	create->oncommit = ONCOMMIT_NOOP;
+	create->partspec = partition_spec(target, desc);
+	address = DefineRelation(create, RELKIND_RELATION, InvalidOid, NULL, NULL);
+	CommandCounterIncrement();
+	relids = list_make1_oid(address.objectId);
+
+	for (int i = 0; i < target->partitions; i++)
+	{
+		PartitionBoundSpec *bound = makeNode(PartitionBoundSpec);
+
+		bound->strategy = PARTITION_STRATEGY_HASH;
+		bound->modulus = target->partitions;
+		bound->remainder = i;
+		bound->location = -1;
+		relids = lappend_oid(relids,
+							 define_heap(target, partition_name(target->name, i),
+										 NIL,
+										 target_name(target, target->name),
+										 bound));
+	}
+
+	return relids;
+}
+
 
 /* ----------------------------------------------------------------
  *		Writing rows
@@ -193,16 +320,19 @@ define_heap(const MaterializeTarget *target, const char *name, List *columns,
  */
 
 /*
- * A batch for a heap that the caller has locked.  The heap must be new, or else
- * frozen rows would be seen by snapshots that must not see them, and would
- * stay after an abort: what COPY FREEZE checks, checked here against ourselves.
+ * A batch for a heap, which must be new, or else frozen rows would be seen by
+ * snapshots that must not see them, and would stay after an abort: what COPY
+ * FREEZE checks, checked here against ourselves.
  */
 static RowBatch *
-open_batch(RowWriter *writer, Relation heap)
+open_batch(RowWriter *writer, Oid relid)
 {
+	Relation	heap;
 	RowBatch   *batch;
 	MemoryContext old;
 
+	/* locked since we created it */
+	heap = table_open(relid, NoLock);
 	if (heap->rd_createSubid != GetCurrentSubTransactionId() ||
 		heap->rd_rel->relam != HEAP_TABLE_AM_OID)
 		elog(ERROR, "relation \"%s\" is no heap of the current subtransaction",
@@ -253,15 +383,43 @@ close_batch(RowWriter *writer, RowBatch *batch)
 	batch->bulk->strategy = NULL;	/* it is the writer's */
 	FreeBulkInsertState(batch->bulk);
 	table_finish_bulk_insert(batch->heap, INSERT_OPTIONS);
+	table_close(batch->heap, NoLock);
+}
+
+/* Which partition a row belongs to: what satisfies_hash_partition asks. */
+static int
+route_row(RowWriter *writer, TupleTableSlot *slot)
+{
+	PartitionKey key = writer->key;
+	MemoryContext old;
+	Datum		values[PARTITION_MAX_KEYS];
+	bool		isnull[PARTITION_MAX_KEYS];
+	uint64		hash;
+
+	for (int i = 0; i < key->partnatts; i++)
+		values[i] = slot_getattr(slot, key->partattrs[i], &isnull[i]);
+
+	/* a hash function may unpack a large value */
+	old = MemoryContextSwitchTo(writer->route_context);
+	hash = compute_partition_hash_value(key->partnatts, key->partsupfunc,
+										key->partcollation, values, isnull);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(writer->route_context);
+
+	return (int) (hash % (uint64) writer->nheaps);
 }
 
 static bool
 writer_receive(TupleTableSlot *slot, DestReceiver *self)
 {
 	RowWriter  *writer = (RowWriter *) self;
-	RowBatch   *batch = writer->batches[0];
+	int			heap = writer->key != NULL ? route_row(writer, slot) : 0;
+	RowBatch   *batch = writer->batches[heap];
 	MemoryContext old;
 	HeapTuple	row;
+
+	if (batch == NULL)
+		batch = writer->batches[heap] = open_batch(writer, writer->heaps[heap]);
 
 	old = MemoryContextSwitchTo(writer->context);
 	row = ExecCopySlotHeapTuple(slot);
@@ -287,7 +445,9 @@ writer_shutdown(DestReceiver *self)
 {
 	RowWriter  *writer = (RowWriter *) self;
 
-	close_batch(writer, writer->batches[0]);
+	for (int i = 0; i < writer->nheaps; i++)
+		if (writer->batches[i] != NULL)
+			close_batch(writer, writer->batches[i]);
 	for (int i = 0; i < BATCH_ROWS; i++)
 		ExecDropSingleTupleTableSlot(writer->slots[i]);
 	table_close(writer->table, NoLock);
@@ -323,20 +483,32 @@ writer_create(void)
 	return writer;
 }
 
-/* Makes the writer ready for rows, before the query may go into parallel mode. */
+/*
+ * Makes the writer ready for rows, before the query may go into parallel mode.
+ * relids: the table, and behind it its partitions if it has any.
+ */
 static void
-writer_open(RowWriter *writer, Oid relid, bool cache)
+writer_open(RowWriter *writer, List *relids, bool cache)
 {
 	MemoryContext old = MemoryContextSwitchTo(writer->context);
 
 	writer->cid = GetCurrentCommandId(true);
 	writer->ring = cache ? NULL : GetAccessStrategy(BAS_BULKWRITE);
-	writer->table = table_open(relid, AccessExclusiveLock);
+	writer->table = table_open(linitial_oid(relids), NoLock);
 	for (int i = 0; i < BATCH_ROWS; i++)
 		writer->slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(writer->table),
 													&TTSOpsHeapTuple);
-	writer->batches = palloc(sizeof(RowBatch *));
-	writer->batches[0] = open_batch(writer, writer->table);
+
+	if (list_length(relids) > 1)
+	{
+		writer->key = RelationGetPartitionKey(writer->table);
+		relids = list_copy_tail(relids, 1);
+	}
+	writer->nheaps = list_length(relids);
+	writer->heaps = palloc(writer->nheaps * sizeof(Oid));
+	for (int i = 0; i < writer->nheaps; i++)
+		writer->heaps[i] = list_nth_oid(relids, i);
+	writer->batches = palloc0(writer->nheaps * sizeof(RowBatch *));
 	MemoryContextSwitchTo(old);
 }
 
@@ -373,12 +545,12 @@ plan_query(RawStmt *query, const char *sql)
 }
 
 /*
- * Creates the table and fills it.  Returns the number of rows; *relid is the
- * table, *heaps lists what was written to.
+ * Creates the table and fills it.  Returns the number of rows; *relids is the
+ * table, and behind it its partitions if it has any.
  */
 static uint64
 execute_plan(PlannedStmt *plan, const char *sql, const MaterializeTarget *target,
-			 Oid *relid, List **heaps)
+			 List **relids)
 {
 	RowWriter  *writer = writer_create();
 	QueryDesc  *desc;
@@ -391,9 +563,13 @@ execute_plan(PlannedStmt *plan, const char *sql, const MaterializeTarget *target
 						   &writer->pub, NULL, NULL, 0);
 	ExecutorStart(desc, 0);
 
-	*relid = define_heap(target, target->name, columns_of(desc->tupDesc), NULL, NULL);
-	*heaps = list_make1_oid(*relid);
-	writer_open(writer, *relid, target->cache);
+	if (target->partitions > 0)
+		*relids = define_partitioned(target, desc->tupDesc);
+	else
+		*relids = list_make1_oid(define_heap(target, target->name,
+											 columns_of(desc->tupDesc),
+											 NULL, NULL));
+	writer_open(writer, *relids, target->cache);
 
 	ExecutorRunCompat(desc);
 	rows = desc->estate->es_processed;
@@ -553,10 +729,10 @@ materialize_query(RawStmt *query, const char *sql,
 	old = MemoryContextSwitchTo(context);
 
 	sqlerror_push(&errors);
-	result->rows = execute_plan(plan_query(query, sql), sql, target,
-								&result->relid, &relids);
+	result->rows = execute_plan(plan_query(query, sql), sql, target, &relids);
 	sqlerror_pop(&errors);
 
+	result->relid = linitial_oid(relids);
 	build_indexes(result->relid, target);
 	analyze_tables(relids);
 	result->size = materialize_table_size(result->relid);

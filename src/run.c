@@ -97,9 +97,7 @@ run_read_arguments(FunctionCallInfo fcinfo, char **pipeline_name)
 	{
 		version = PG_GETARG_INT32(1);
 		if (version < 1)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("pipeline \"%s\" has no version %d", pipeline->name, version)));
+			pipeline_raise_unknown_version(pipeline, version);
 	}
 	if (!PG_ARGISNULL(2))
 	{
