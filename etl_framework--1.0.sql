@@ -364,7 +364,7 @@ SELECT p.pipeline_id,
        s.step_id,
        s.process_name,
        s.sql_query,
-       (SELECT array_agg(d.name ORDER BY d.name)
+       (SELECT array_agg(d.name ORDER BY d.name COLLATE "C")
         FROM (SELECT u.process_name AS name
               FROM unnest(s.reads || s.writes) AS r(reference)
               CROSS JOIN LATERAL parse_ident(r.reference) AS i(parts)

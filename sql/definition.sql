@@ -262,6 +262,7 @@ SELECT etl.add_step('etl_taken', 'a', 'SELECT 1 AS x');
 SELECT etl.add_step('etl_taken', 'b', 'SELECT * FROM a');
 SELECT etl.add_step('etl_taken', 'tmp', 'SELECT * FROM b', keep => false);
 SELECT etl.add_step('etl_taken', 'b+', 'SELECT x + 1 AS x FROM tmp');
+SELECT etl.add_step('etl_taken', 'command', 'DELETE FROM a WHERE x < 0');
 CREATE VIEW etl_taken.b AS SELECT 1 AS mine;
 SELECT etl.run('etl_taken') IS NOT NULL AS ok;
 DROP VIEW etl_taken.b;
@@ -271,6 +272,7 @@ DROP TYPE etl_taken.b;
 -- what no selected step publishes may be taken
 CREATE TABLE etl_taken.tmp (mine int);
 SELECT etl.run('etl_taken', steps => '{b}') IS NOT NULL AS ok;
+SELECT etl.run('etl_taken', steps => '{command}') IS NOT NULL AS ok;
 SELECT etl.run('etl_taken', steps => '{a}') IS NOT NULL AS ok;
 SELECT etl.run('etl_taken', steps => '{b}') IS NOT NULL AS ok;
 SELECT etl.run('etl_taken', steps => '{b+}') IS NOT NULL AS ok;

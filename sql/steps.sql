@@ -214,14 +214,15 @@ SELECT pg_temp.forget('steps');
 
 CREATE TABLE wide AS SELECT i, i % 7 AS g FROM generate_series(1, 20000) i;
 ANALYZE wide;
+CREATE FUNCTION pid() RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL SAFE AS 'BEGIN RETURN pg_backend_pid(); END';
 SELECT etl.create_pipeline('steps');
 SELECT etl.alter_pipeline('steps', '{"max_parallel": 1}');
-SELECT etl.add_step('steps', 'scanned', 'SELECT g, count(*) AS c, count(DISTINCT pid) AS processes, min(pid) AS pid FROM (SELECT g, pg_backend_pid() AS pid FROM wide OFFSET 0) w GROUP BY g',
-	settings => '{parallel_setup_cost=0,parallel_tuple_cost=0,min_parallel_table_scan_size=0,max_parallel_workers_per_gather=1,parallel_leader_participation=off}');
+SELECT etl.add_step('steps', 'scanned', 'SELECT g, count(*) AS c, min(pid) AS pid FROM (SELECT g, pid() AS pid FROM wide OFFSET 0) w GROUP BY g',
+	settings => '{parallel_setup_cost=0,parallel_tuple_cost=0,min_parallel_table_scan_size=0,max_parallel_workers_per_gather=2,parallel_leader_participation=off}');
 SELECT etl.add_step('steps', 'joined', 'SELECT s.g, sum(s.c) AS c, count(*) AS rows FROM scanned s JOIN wide w USING (g) GROUP BY s.g', broadcast => true,
 	settings => '{parallel_setup_cost=0,parallel_tuple_cost=0,min_parallel_table_scan_size=0}');
 SELECT * FROM pg_temp.try($$SELECT etl.run('steps')$$);
-SELECT g, c, processes, s.pid <> l.pid AS by_other_process FROM steps.scanned s JOIN etl.log l ON l.process_name = 'scanned' ORDER BY g;
+SELECT g, c, s.pid <> l.pid AS by_other_process FROM steps.scanned s JOIN etl.log l ON l.process_name = 'scanned' ORDER BY g;
 SELECT * FROM steps.joined ORDER BY g;
 SELECT pg_temp.forget('steps');
 

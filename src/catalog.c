@@ -3,7 +3,8 @@
  * catalog.c
  *	  Rows of the etl tables as C structs.
  *
- * The only file that knows the columns of etl.*_data.
+ * The only file that knows the columns of the tables that define pipelines;
+ * catalog_run.c is the other half of catalog.h.
  *
  * The SQL names its tables and functions with their schemas.  Operators are
  * written plainly: spi.c pins search_path to pg_catalog (pg_temp is never
@@ -11,13 +12,13 @@
  * a superuser can create operators in pg_catalog.  So "=" can only be the
  * built-in one, and the statements stay readable.
  *
- * Values go in and out by small writers and readers that follow the order of
- * the statement's parameters and columns; where a struct has many fields, the
- * list of columns is a macro that stands next to the code that reads it.
+ * Values go in and out in the order of the statement's parameters and columns
+ * (catalog_row.c); where a struct has many fields, the list of columns is a
+ * macro that stands next to the code that reads it.
  *
  * There are no foreign keys between the tables: their triggers look with the
  * transaction's snapshot, so that under REPEATABLE READ they would refuse a row
- * whose parent was committed after it.  This file keeps the references.
+ * whose parent was committed after it.  The code here keeps the references.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,14 +26,12 @@
 
 #include "compat.h"
 #include "catalog.h"
+#include "catalog_row.h"
 #include "spi.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/timestamp.h"
 
 /* ---- words ---- */
 
@@ -42,40 +41,11 @@ static const char *const kind_words[] = {
 	[ETL_STEP_COMMAND_ALONE] = "command alone",
 };
 
-static const char *const step_status_words[] = {
-	[ETL_STEP_RUNNING] = "RUNNING",
-	[ETL_STEP_SUCCESS] = "SUCCESS",
-	[ETL_STEP_FAILED] = "FAILED",
-	[ETL_STEP_SKIPPED] = "SKIPPED",
-	[ETL_STEP_CANCELLED] = "CANCELLED",
-};
-
-static const char *const run_status_words[] = {
-	[ETL_RUN_RUNNING] = "RUNNING",
-	[ETL_RUN_SUCCESS] = "SUCCESS",
-	[ETL_RUN_FAILED] = "FAILED",
-	[ETL_RUN_CANCELLED] = "CANCELLED",
-	[ETL_RUN_CRASHED] = "CRASHED",
-	[ETL_RUN_UNKNOWN] = "UNKNOWN",
-};
-
 static const char *const durability_words[] = {
 	[ETL_DURABILITY_UNLOGGED] = "unlogged",
 	[ETL_DURABILITY_OUTPUTS] = "outputs",
 	[ETL_DURABILITY_ALL] = "all",
 };
-
-/* The place of a word that this file has written itself. */
-static int
-word_index(const char *word, const char *const *words, int nwords)
-{
-	for (int i = 0; i < nwords; i++)
-	{
-		if (strcmp(words[i], word) == 0)
-			return i;
-	}
-	elog(ERROR, "unexpected word \"%s\" in a table of schema \"%s\"", word, ETL_SCHEMA);
-}
 
 const char *
 catalog_kind_word(EtlStepKind kind)
@@ -84,269 +54,9 @@ catalog_kind_word(EtlStepKind kind)
 }
 
 const char *
-catalog_step_status_word(EtlStepStatus status)
-{
-	return step_status_words[status];
-}
-
-const char *
-catalog_run_status_word(EtlRunStatus status)
-{
-	return run_status_words[status];
-}
-
-const char *
 catalog_durability_word(EtlDurability durability)
 {
 	return durability_words[durability];
-}
-
-/* ---- converting ---- */
-
-int64
-catalog_interval_to_ms(const Interval *interval)
-{
-	const int64 days_per_4_years = 1461;	/* 4 * 365.25 */
-	int64		years = interval->month / MONTHS_PER_YEAR;
-	int64		months = interval->month % MONTHS_PER_YEAR;
-
-	return interval->time / 1000 +
-		(months * DAYS_PER_MONTH + interval->day) * (SECS_PER_DAY * INT64CONST(1000)) +
-		years * days_per_4_years * (SECS_PER_DAY * INT64CONST(1000) / 4);
-}
-
-/* All of it as hours, minutes and seconds. */
-static Interval *
-interval_from_ms(int64 ms)
-{
-	Interval   *interval = palloc0(sizeof(Interval));
-
-	interval->time = ms * 1000;
-	return interval;
-}
-
-List *
-catalog_array_to_list(ArrayType *array)
-{
-	List	   *list = NIL;
-	Datum	   *elements;
-	bool	   *nulls;
-	int			n;
-
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
-	for (int i = 0; i < n; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("array must not contain null elements")));
-		list = lappend(list, TextDatumGetCString(elements[i]));
-	}
-	pfree(elements);
-	pfree(nulls);
-
-	return list;
-}
-
-ArrayType *
-catalog_list_to_array(const List *list)
-{
-	Datum	   *elements = palloc(sizeof(Datum) * Max(list_length(list), 1));
-	int			n = 0;
-	ListCell   *lc;
-
-	foreach(lc, list)
-		elements[n++] = CStringGetTextDatum((const char *) lfirst(lc));
-
-	return construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT);
-}
-
-/* ---- parameters, in the order of the statement's $1, $2, ... ---- */
-
-typedef struct Params
-{
-	Datum		values[ETL_SPI_MAX_ARGS];
-	char		nulls[ETL_SPI_MAX_ARGS];
-	int			n;
-} Params;
-
-static void
-put_datum(Params *params, Datum value, bool isnull)
-{
-	Assert(params->n < ETL_SPI_MAX_ARGS);
-	params->values[params->n] = value;
-	params->nulls[params->n] = isnull ? 'n' : ' ';
-	params->n++;
-}
-
-static void
-put_int32(Params *params, int32 value)
-{
-	put_datum(params, Int32GetDatum(value), false);
-}
-
-/* The value that stands for "none" in the struct is NULL in the table. */
-static void
-put_int32_unless(Params *params, int32 value, bool isnull)
-{
-	put_datum(params, Int32GetDatum(value), isnull);
-}
-
-static void
-put_int64(Params *params, int64 value)
-{
-	put_datum(params, Int64GetDatum(value), false);
-}
-
-static void
-put_int64_unless(Params *params, int64 value, bool isnull)
-{
-	put_datum(params, Int64GetDatum(value), isnull);
-}
-
-static void
-put_oid(Params *params, Oid value)
-{
-	put_datum(params, ObjectIdGetDatum(value), false);
-}
-
-static void
-put_bool(Params *params, bool value)
-{
-	put_datum(params, BoolGetDatum(value), false);
-}
-
-static void
-put_text(Params *params, const char *value)
-{
-	put_datum(params, value ? CStringGetTextDatum(value) : (Datum) 0, value == NULL);
-}
-
-static void
-put_list(Params *params, const List *value)
-{
-	put_datum(params, PointerGetDatum(catalog_list_to_array(value)), false);
-}
-
-static void
-put_list_or_null(Params *params, const List *value)
-{
-	if (value == NIL)
-		put_datum(params, (Datum) 0, true);
-	else
-		put_list(params, value);
-}
-
-static void
-put_interval(Params *params, int64 ms)
-{
-	if (ms == CATALOG_NO_TIMEOUT)
-		put_datum(params, (Datum) 0, true);
-	else
-		put_datum(params, IntervalPGetDatum(interval_from_ms(ms)), false);
-}
-
-static uint64
-execute(EtlStatement *statement, const Params *params, bool read_only)
-{
-	Assert(params->n == statement->nargs);
-	return etl_spi_execute(statement, params->values, params->nulls, read_only, 0);
-}
-
-/* A statement that changes something, and all that there is to do. */
-static uint64
-execute_write(EtlStatement *statement, const Params *params)
-{
-	EtlSpi		spi;
-	uint64		processed;
-
-	etl_spi_begin(&spi);
-	processed = execute(statement, params, false);
-	etl_spi_end(&spi);
-
-	return processed;
-}
-
-/* ---- columns, in the order of the statement's list ---- */
-
-typedef struct Row
-{
-	Datum		values[ETL_SPI_MAX_ARGS];
-	bool		nulls[ETL_SPI_MAX_ARGS];
-	int			next;
-} Row;
-
-static void
-row_open(Row *row, uint64 number)
-{
-	Assert(SPI_tuptable->tupdesc->natts <= ETL_SPI_MAX_ARGS);
-	heap_deform_tuple(SPI_tuptable->vals[number], SPI_tuptable->tupdesc,
-					  row->values, row->nulls);
-	row->next = 0;
-}
-
-static bool
-get_isnull(const Row *row)
-{
-	return row->nulls[row->next];
-}
-
-/* The next value; what stands for NULL in the struct where it is NULL. */
-static int32
-get_int32(Row *row, int32 null_value)
-{
-	int			i = row->next++;
-
-	return row->nulls[i] ? null_value : DatumGetInt32(row->values[i]);
-}
-
-static int64
-get_int64(Row *row, int64 null_value)
-{
-	int			i = row->next++;
-
-	return row->nulls[i] ? null_value : DatumGetInt64(row->values[i]);
-}
-
-static Oid
-get_oid(Row *row)
-{
-	int			i = row->next++;
-
-	return row->nulls[i] ? InvalidOid : DatumGetObjectId(row->values[i]);
-}
-
-static bool
-get_bool(Row *row, bool null_value)
-{
-	int			i = row->next++;
-
-	return row->nulls[i] ? null_value : DatumGetBool(row->values[i]);
-}
-
-static char *
-get_text(Row *row)
-{
-	int			i = row->next++;
-
-	return row->nulls[i] ? NULL : TextDatumGetCString(row->values[i]);
-}
-
-static List *
-get_list(Row *row)
-{
-	int			i = row->next++;
-
-	return row->nulls[i] ? NIL : catalog_array_to_list(DatumGetArrayTypeP(row->values[i]));
-}
-
-static int64
-get_interval(Row *row)
-{
-	int			i = row->next++;
-
-	return row->nulls[i] ? CATALOG_NO_TIMEOUT :
-		catalog_interval_to_ms(DatumGetIntervalP(row->values[i]));
 }
 
 /* ---- reading definitions ---- */
@@ -363,22 +73,22 @@ read_pipeline(uint64 number)
 	Row			row;
 
 	row_open(&row, number);
-	pipeline->version = get_int32(&row, 0);
-	pipeline->id = get_int32(&row, 0);
-	pipeline->name = get_text(&row);
-	pipeline->owner = get_oid(&row);
-	pipeline->target_schema = get_text(&row);
-	pipeline->search_path = get_text(&row);
-	pipeline->max_parallel = get_int32(&row, 0);
-	pipeline->max_attempts = get_int32(&row, 1);
-	pipeline->retry_delay_ms = get_interval(&row);
-	pipeline->retry_on = get_list(&row);
-	pipeline->step_timeout_ms = get_interval(&row);
-	pipeline->run_timeout_ms = get_interval(&row);
-	pipeline->staged = strcmp(get_text(&row), "staged") == 0;
-	pipeline->durability = word_index(get_text(&row), durability_words,
+	pipeline->version = row_get_int32(&row, 0);
+	pipeline->id = row_get_int32(&row, 0);
+	pipeline->name = row_get_text(&row);
+	pipeline->owner = row_get_oid(&row);
+	pipeline->target_schema = row_get_text(&row);
+	pipeline->search_path = row_get_text(&row);
+	pipeline->max_parallel = row_get_int32(&row, 0);
+	pipeline->max_attempts = row_get_int32(&row, 1);
+	pipeline->retry_delay_ms = row_get_interval(&row);
+	pipeline->retry_on = row_get_list(&row);
+	pipeline->step_timeout_ms = row_get_interval(&row);
+	pipeline->run_timeout_ms = row_get_interval(&row);
+	pipeline->staged = strcmp(row_get_text(&row), "staged") == 0;
+	pipeline->durability = catalog_word_index(row_get_text(&row), durability_words,
 									  lengthof(durability_words));
-	pipeline->description = get_text(&row);
+	pipeline->description = row_get_text(&row);
 
 	return pipeline;
 }
@@ -391,7 +101,7 @@ query_pipeline(EtlStatement *statement, const Params *params)
 	Pipeline   *pipeline = NULL;
 
 	etl_spi_begin(&spi);
-	if (execute(statement, params, true) > 0)
+	if (catalog_execute(statement, params, true) > 0)
 	{
 		MemoryContextSwitchTo(spi.caller);
 		pipeline = read_pipeline(0);
@@ -415,7 +125,7 @@ catalog_find_pipeline(const char *name)
 	};
 	Params		params = {.n = 0};
 
-	put_text(&params, name);
+	params_put_text(&params, name);
 	return query_pipeline(&statement, &params);
 }
 
@@ -437,8 +147,8 @@ catalog_load_pipeline(int32 pipeline_id, int32 version)
 	};
 	Params		params = {.n = 0};
 
-	put_int32(&params, pipeline_id);
-	put_int32(&params, version);
+	params_put_int32(&params, pipeline_id);
+	params_put_int32(&params, version);
 	return query_pipeline(&statement, &params);
 }
 
@@ -463,30 +173,30 @@ read_step(uint64 number, bool with_body)
 	Row			row;
 
 	row_open(&row, number);
-	step->step_id = get_int32(&row, 0);
-	step->process_name = get_text(&row);
-	step->kind = word_index(get_text(&row), kind_words, lengthof(kind_words));
-	step->reads = get_list(&row);
-	step->writes = get_list(&row);
-	step->depends_on = get_list(&row);
-	step->has_order = !get_isnull(&row);
-	step->execution_order = get_int32(&row, 0);
-	step->keep = get_bool(&row, true);
-	step->max_attempts = get_int32(&row, 0);
-	step->step_timeout_ms = get_interval(&row);
-	step->has_persist = !get_isnull(&row);
-	step->persist = get_bool(&row, false);
+	step->step_id = row_get_int32(&row, 0);
+	step->process_name = row_get_text(&row);
+	step->kind = catalog_word_index(row_get_text(&row), kind_words, lengthof(kind_words));
+	step->reads = row_get_list(&row);
+	step->writes = row_get_list(&row);
+	step->depends_on = row_get_list(&row);
+	step->has_order = !row_get_isnull(&row);
+	step->execution_order = row_get_int32(&row, 0);
+	step->keep = row_get_bool(&row, true);
+	step->max_attempts = row_get_int32(&row, 0);
+	step->step_timeout_ms = row_get_interval(&row);
+	step->has_persist = !row_get_isnull(&row);
+	step->persist = row_get_bool(&row, false);
 	if (with_body)
 	{
-		step->sql_query = get_text(&row);
-		step->broadcast = get_bool(&row, false);
-		step->cache = get_bool(&row, false);
-		step->repartition = get_int32(&row, 0);
-		step->repartition_by = get_list(&row);
-		step->indexes = get_list(&row);
-		step->checks = get_list(&row);
-		step->settings = get_list(&row);
-		step->description = get_text(&row);
+		step->sql_query = row_get_text(&row);
+		step->broadcast = row_get_bool(&row, false);
+		step->cache = row_get_bool(&row, false);
+		step->repartition = row_get_int32(&row, 0);
+		step->repartition_by = row_get_list(&row);
+		step->indexes = row_get_list(&row);
+		step->checks = row_get_list(&row);
+		step->settings = row_get_list(&row);
+		step->description = row_get_text(&row);
 	}
 
 	return step;
@@ -508,11 +218,11 @@ catalog_load_steps(int32 pipeline_id, int32 version)
 	List	   *steps = NIL;
 	uint64		n;
 
-	put_int32(&params, pipeline_id);
-	put_int32(&params, version);
+	params_put_int32(&params, pipeline_id);
+	params_put_int32(&params, version);
 
 	etl_spi_begin(&spi);
-	n = execute(&statement, &params, true);
+	n = catalog_execute(&statement, &params, true);
 	MemoryContextSwitchTo(spi.caller);
 	for (uint64 i = 0; i < n; i++)
 		steps = lappend(steps, read_step(i, false));
@@ -529,7 +239,7 @@ query_step(EtlStatement *statement, const Params *params)
 	Step	   *step = NULL;
 
 	etl_spi_begin(&spi);
-	if (execute(statement, params, true) > 0)
+	if (catalog_execute(statement, params, true) > 0)
 	{
 		MemoryContextSwitchTo(spi.caller);
 		step = read_step(0, true);
@@ -551,9 +261,9 @@ catalog_load_step(int32 pipeline_id, int32 version, int32 step_id)
 	};
 	Params		params = {.n = 0};
 
-	put_int32(&params, pipeline_id);
-	put_int32(&params, version);
-	put_int32(&params, step_id);
+	params_put_int32(&params, pipeline_id);
+	params_put_int32(&params, version);
+	params_put_int32(&params, step_id);
 	return query_step(&statement, &params);
 }
 
@@ -569,8 +279,8 @@ catalog_find_step(int32 pipeline_id, const char *process_name)
 	};
 	Params		params = {.n = 0};
 
-	put_int32(&params, pipeline_id);
-	put_text(&params, process_name);
+	params_put_int32(&params, pipeline_id);
+	params_put_text(&params, process_name);
 	return query_step(&statement, &params);
 }
 
@@ -589,19 +299,19 @@ catalog_lookup_step(int32 pipeline_id, int32 version, const char *process_name,
 	EtlSpi		spi;
 	bool		found;
 
-	put_int32(&params, pipeline_id);
-	put_int32(&params, version);
-	put_text(&params, process_name);
+	params_put_int32(&params, pipeline_id);
+	params_put_int32(&params, version);
+	params_put_text(&params, process_name);
 
 	etl_spi_begin(&spi);
-	found = execute(&statement, &params, true) > 0;
+	found = catalog_execute(&statement, &params, true) > 0;
 	if (found)
 	{
 		Row			row;
 
 		row_open(&row, 0);
-		*step_id = get_int32(&row, 0);
-		*kind = word_index(get_text(&row), kind_words, lengthof(kind_words));
+		*step_id = row_get_int32(&row, 0);
+		*kind = catalog_word_index(row_get_text(&row), kind_words, lengthof(kind_words));
 	}
 	etl_spi_end(&spi);
 
@@ -625,428 +335,14 @@ catalog_metadata_at(int32 pipeline_id, int32 version, Tuplestorestate *rows)
 	EtlSpi		spi;
 	uint64		n;
 
-	put_int32(&params, pipeline_id);
-	put_int32(&params, version);
+	params_put_int32(&params, pipeline_id);
+	params_put_int32(&params, version);
 
 	etl_spi_begin(&spi);
-	n = execute(&statement, &params, true);
+	n = catalog_execute(&statement, &params, true);
 	for (uint64 i = 0; i < n; i++)
 		tuplestore_puttuple(rows, SPI_tuptable->vals[i]);
 	etl_spi_end(&spi);
-}
-
-/* ---- outputs ---- */
-
-Oid
-catalog_output_relid(int32 pipeline_id, const char *schema, const char *process_name)
-{
-	static EtlStatement statement = {
-		.sql = "SELECT relid FROM etl.output_data"
-		" WHERE pipeline_id = $1 AND schema_name = $2 AND process_name = $3",
-		.nargs = 3,
-		.argtypes = {INT4OID, TEXTOID, TEXTOID}
-	};
-	Params		params = {.n = 0};
-	EtlSpi		spi;
-	Oid			relid = InvalidOid;
-
-	put_int32(&params, pipeline_id);
-	put_text(&params, schema);
-	put_text(&params, process_name);
-
-	etl_spi_begin(&spi);
-	if (execute(&statement, &params, true) > 0)
-	{
-		Row			row;
-
-		row_open(&row, 0);
-		relid = get_oid(&row);
-	}
-	etl_spi_end(&spi);
-
-	return relid;
-}
-
-List *
-catalog_load_outputs(int32 pipeline_id)
-{
-	static EtlStatement statement = {
-		.sql = "SELECT schema_name, process_name, relid FROM etl.output_data"
-		" WHERE pipeline_id = $1 ORDER BY schema_name, process_name",
-		.nargs = 1,
-		.argtypes = {INT4OID}
-	};
-	Params		params = {.n = 0};
-	EtlSpi		spi;
-	List	   *outputs = NIL;
-	uint64		n;
-
-	put_int32(&params, pipeline_id);
-
-	etl_spi_begin(&spi);
-	n = execute(&statement, &params, true);
-	MemoryContextSwitchTo(spi.caller);
-	for (uint64 i = 0; i < n; i++)
-	{
-		Output	   *output = palloc(sizeof(Output));
-		Row			row;
-
-		row_open(&row, i);
-		output->schema = get_text(&row);
-		output->process_name = get_text(&row);
-		output->relid = get_oid(&row);
-		outputs = lappend(outputs, output);
-	}
-	etl_spi_end(&spi);
-
-	return outputs;
-}
-
-/*
- * Types are looked at because a table brings a type of its name: only array
- * types make room for it by themselves.
- */
-List *
-catalog_load_occupants(int32 pipeline_id, const char *schema, const List *names)
-{
-	static EtlStatement statement = {
-		.sql = "SELECT c.relname::text, c.oid, o.relid"
-		" FROM pg_catalog.pg_namespace n"
-		" JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid"
-		" LEFT JOIN etl.output_data o ON o.pipeline_id = $1 AND o.schema_name = $2"
-		"  AND o.process_name = c.relname::text"
-		" WHERE n.nspname = $2::name AND c.relname = ANY ($3::name[])"
-		" UNION ALL"
-		" SELECT t.typname::text, NULL, NULL"
-		" FROM pg_catalog.pg_namespace n"
-		" JOIN pg_catalog.pg_type t ON t.typnamespace = n.oid"
-		" WHERE n.nspname = $2::name AND t.typname = ANY ($3::name[])"
-		"  AND t.typrelid = 0 AND t.typcategory <> 'A'",
-		.nargs = 3,
-		.argtypes = {INT4OID, TEXTOID, TEXTARRAYOID}
-	};
-	Params		params = {.n = 0};
-	EtlSpi		spi;
-	List	   *occupants = NIL;
-	uint64		n;
-
-	put_int32(&params, pipeline_id);
-	put_text(&params, schema);
-	put_list(&params, names);
-
-	etl_spi_begin(&spi);
-	n = execute(&statement, &params, true);
-	MemoryContextSwitchTo(spi.caller);
-	for (uint64 i = 0; i < n; i++)
-	{
-		Occupant   *occupant = palloc(sizeof(Occupant));
-		Row			row;
-
-		row_open(&row, i);
-		occupant->name = get_text(&row);
-		occupant->relid = get_oid(&row);
-		occupant->registered = get_oid(&row);
-		occupants = lappend(occupants, occupant);
-	}
-	etl_spi_end(&spi);
-
-	return occupants;
-}
-
-void
-catalog_register_output(int32 pipeline_id, const char *schema, const char *process_name,
-						Oid relid, int64 run_id, int64 count_rows, int64 table_size)
-{
-	static EtlStatement statement = {
-		.sql = "INSERT INTO etl.output_data"
-		" (pipeline_id, schema_name, process_name, relid, run_id, count_rows, table_size)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7)"
-		" ON CONFLICT (pipeline_id, schema_name, process_name) DO UPDATE"
-		" SET relid = excluded.relid, run_id = excluded.run_id,"
-		"  count_rows = excluded.count_rows, table_size = excluded.table_size",
-		.nargs = 7,
-		.argtypes = {INT4OID, TEXTOID, TEXTOID, OIDOID, INT8OID, INT8OID, INT8OID}
-	};
-	Params		params = {.n = 0};
-
-	put_int32(&params, pipeline_id);
-	put_text(&params, schema);
-	put_text(&params, process_name);
-	put_oid(&params, relid);
-	put_int64(&params, run_id);
-	put_int64_unless(&params, count_rows, count_rows < 0);
-	put_int64_unless(&params, table_size, table_size < 0);
-	execute_write(&statement, &params);
-}
-
-/* ---- runs ---- */
-
-int64
-catalog_next_run_id(void)
-{
-	static EtlStatement statement = {
-		.sql = "SELECT pg_catalog.nextval('etl.run_id_seq'::pg_catalog.regclass)"
-	};
-	Params		params = {.n = 0};
-	EtlSpi		spi;
-	Row			row;
-	int64		run_id;
-
-	etl_spi_begin(&spi);
-	execute(&statement, &params, false);
-	row_open(&row, 0);
-	run_id = get_int64(&row, 0);
-	etl_spi_end(&spi);
-
-	return run_id;
-}
-
-void
-catalog_insert_run(const RunRow *run)
-{
-	static EtlStatement statement = {
-		.sql = "INSERT INTO etl.run_data"
-		" (run_id, pipeline_id, version, requested_by, start_time, status, params, steps,"
-		"  step_count, pid)"
-		" VALUES ($1, $2, $3, $4, pg_catalog.clock_timestamp(), 'RUNNING', $5, $6, $7, $8)",
-		.nargs = 8,
-		.argtypes = {INT8OID, INT4OID, INT4OID, TEXTOID, JSONBOID, TEXTARRAYOID, INT4OID, INT4OID}
-	};
-	Params		params = {.n = 0};
-
-	put_int64(&params, run->run_id);
-	put_int32(&params, run->pipeline_id);
-	put_int32(&params, run->version);
-	put_text(&params, run->requested_by);
-	put_datum(&params, run->params ? JsonbPGetDatum(run->params) : (Datum) 0,
-			  run->params == NULL);
-	put_list_or_null(&params, run->steps);
-	put_int32(&params, run->step_count);
-	put_int32(&params, run->pid);
-	execute_write(&statement, &params);
-}
-
-void
-catalog_end_run(int64 run_id, EtlRunStatus status, const char *error_message)
-{
-	static EtlStatement statement = {
-		.sql = "UPDATE etl.run_data SET end_time = pg_catalog.clock_timestamp(), status = $2,"
-		" error_message = $3 WHERE run_id = $1 AND status = 'RUNNING'",
-		.nargs = 3,
-		.argtypes = {INT8OID, TEXTOID, TEXTOID}
-	};
-	Params		params = {.n = 0};
-
-	put_int64(&params, run_id);
-	put_text(&params, run_status_words[status]);
-	put_text(&params, error_message);
-	if (execute_write(&statement, &params) != 1)
-		elog(ERROR, "run " INT64_FORMAT " is not logged as running", run_id);
-}
-
-/*
- * When exactly they ended nobody knows: the last thing that was logged of them
- * stands in for it.
- */
-int
-catalog_bury_runs(int32 pipeline_id, int64 except)
-{
-	static EtlStatement statement = {
-		.sql = "WITH dead AS ("
-		"  UPDATE etl.run_data r SET status = 'CRASHED',"
-		"   end_time = GREATEST(r.start_time,"
-		"    (SELECT pg_catalog.max(GREATEST(a.start_time, a.end_time))"
-		"     FROM etl.attempt_data a WHERE a.run_id = r.run_id)),"
-		"   error_message = 'the processes of the run ended without saying how'"
-		"  WHERE r.pipeline_id = $1 AND r.status = 'RUNNING' AND r.run_id <> $2"
-		"  RETURNING r.run_id, r.end_time),"
-		" attempts AS ("
-		"  UPDATE etl.attempt_data a SET status = 'FAILED', end_time = dead.end_time,"
-		"   error_message = 'the processes of the run ended without saying how'"
-		"  FROM dead WHERE a.run_id = dead.run_id AND a.status = 'RUNNING')"
-		" SELECT pg_catalog.count(*) FROM dead",
-		.nargs = 2,
-		.argtypes = {INT4OID, INT8OID}
-	};
-	Params		params = {.n = 0};
-	EtlSpi		spi;
-	Row			row;
-	int64		count;
-
-	put_int32(&params, pipeline_id);
-	put_int64(&params, except);
-
-	etl_spi_begin(&spi);
-	execute(&statement, &params, false);
-	row_open(&row, 0);
-	count = get_int64(&row, 0);
-	etl_spi_end(&spi);
-
-	return (int) count;
-}
-
-bool
-catalog_find_run(int64 run_id, int32 *pipeline_id, Oid *owner, EtlRunStatus *status)
-{
-	static EtlStatement statement = {
-		.sql = "SELECT r.pipeline_id, p.owner, r.status FROM etl.run_data r"
-		" JOIN etl.pipeline_data p ON p.pipeline_id = r.pipeline_id"
-		" WHERE r.run_id = $1",
-		.nargs = 1,
-		.argtypes = {INT8OID}
-	};
-	Params		params = {.n = 0};
-	EtlSpi		spi;
-	bool		found;
-
-	put_int64(&params, run_id);
-
-	etl_spi_begin(&spi);
-	found = execute(&statement, &params, true) > 0;
-	if (found)
-	{
-		Row			row;
-
-		row_open(&row, 0);
-		*pipeline_id = get_int32(&row, 0);
-		*owner = get_oid(&row);
-		*status = word_index(get_text(&row), run_status_words, lengthof(run_status_words));
-	}
-	etl_spi_end(&spi);
-
-	return found;
-}
-
-/* ---- attempts ---- */
-
-static void
-put_cost(Params *params, const AttemptCost *cost)
-{
-	static const AttemptCost none = {.count_rows = -1, .table_size = -1};
-	bool		isnull = cost == NULL;
-
-	if (isnull)
-		cost = &none;
-	put_int64_unless(params, cost->count_rows, cost->count_rows < 0);
-	put_int64_unless(params, cost->table_size, cost->table_size < 0);
-	put_int64_unless(params, cost->shared_blks_hit, isnull);
-	put_int64_unless(params, cost->shared_blks_read, isnull);
-	put_int64_unless(params, cost->temp_blks_read, isnull);
-	put_int64_unless(params, cost->temp_blks_written, isnull);
-	put_int64_unless(params, cost->wal_bytes, isnull);
-}
-
-void
-catalog_insert_attempt(int64 run_id, int32 step_id, const char *process_name, int attempt)
-{
-	static EtlStatement statement = {
-		.sql = "INSERT INTO etl.attempt_data"
-		" (run_id, step_id, process_name, attempt, start_time, status, pid)"
-		" VALUES ($1, $2, $3, $4, pg_catalog.clock_timestamp(), 'RUNNING', $5)",
-		.nargs = 5,
-		.argtypes = {INT8OID, INT4OID, TEXTOID, INT4OID, INT4OID}
-	};
-	Params		params = {.n = 0};
-
-	put_int64(&params, run_id);
-	put_int32(&params, step_id);
-	put_text(&params, process_name);
-	put_int32(&params, attempt);
-	put_int32(&params, MyProcPid);
-	execute_write(&statement, &params);
-}
-
-void
-catalog_attempt_succeeded(int64 run_id, int32 step_id, int attempt, const AttemptCost *cost)
-{
-	static EtlStatement statement = {
-		.sql = "UPDATE etl.attempt_data SET end_time = pg_catalog.clock_timestamp(),"
-		" status = 'SUCCESS', count_rows = $4, table_size = $5, shared_blks_hit = $6,"
-		" shared_blks_read = $7, temp_blks_read = $8, temp_blks_written = $9, wal_bytes = $10"
-		" WHERE run_id = $1 AND step_id = $2 AND attempt = $3 AND status = 'RUNNING'",
-		.nargs = 10,
-		.argtypes = {INT8OID, INT4OID, INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
-		INT8OID, INT8OID}
-	};
-	Params		params = {.n = 0};
-
-	put_int64(&params, run_id);
-	put_int32(&params, step_id);
-	put_int32(&params, attempt);
-	put_cost(&params, cost);
-	if (execute_write(&statement, &params) != 1)
-		elog(ERROR, "attempt %d of step %d of run " INT64_FORMAT " is not logged as running",
-			 attempt, step_id, run_id);
-}
-
-bool
-catalog_attempt_failed(int64 run_id, int32 step_id, const char *process_name, int attempt,
-					   EtlStepStatus status, const ErrorData *error, TimestampTz retry_at,
-					   const AttemptCost *cost)
-{
-	static EtlStatement statement = {
-		.sql = "INSERT INTO etl.attempt_data AS a"
-		" (run_id, step_id, process_name, attempt, start_time, end_time, status, retry_at,"
-		"  error_message, sqlstate, error_detail, error_hint, error_context,"
-		"  count_rows, table_size, shared_blks_hit, shared_blks_read, temp_blks_read,"
-		"  temp_blks_written, wal_bytes)"
-		" VALUES ($1, $2, $3, $4, pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp(),"
-		"  $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
-		" ON CONFLICT (run_id, step_id, attempt) DO UPDATE"
-		" SET end_time = excluded.end_time, status = excluded.status,"
-		"  retry_at = excluded.retry_at, error_message = excluded.error_message,"
-		"  sqlstate = excluded.sqlstate, error_detail = excluded.error_detail,"
-		"  error_hint = excluded.error_hint, error_context = excluded.error_context,"
-		"  count_rows = excluded.count_rows, table_size = excluded.table_size,"
-		"  shared_blks_hit = excluded.shared_blks_hit,"
-		"  shared_blks_read = excluded.shared_blks_read,"
-		"  temp_blks_read = excluded.temp_blks_read,"
-		"  temp_blks_written = excluded.temp_blks_written, wal_bytes = excluded.wal_bytes"
-		" WHERE a.status = 'RUNNING'",
-		.nargs = 18,
-		.argtypes = {INT8OID, INT4OID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID,
-			TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-			INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID
-		}
-	};
-	Params		params = {.n = 0};
-
-	put_int64(&params, run_id);
-	put_int32(&params, step_id);
-	put_text(&params, process_name);
-	put_int32(&params, attempt);
-	put_text(&params, step_status_words[status]);
-	put_datum(&params, TimestampTzGetDatum(retry_at), retry_at == 0);
-	put_text(&params, error->message);
-	put_text(&params, unpack_sql_state(error->sqlerrcode));
-	put_text(&params, error->detail);
-	put_text(&params, error->hint);
-	put_text(&params, error->context);
-	put_cost(&params, cost);
-
-	return execute_write(&statement, &params) == 1;
-}
-
-void
-catalog_insert_unstarted(int64 run_id, int32 step_id, const char *process_name,
-						 EtlStepStatus status, const char *reason)
-{
-	static EtlStatement statement = {
-		.sql = "INSERT INTO etl.attempt_data"
-		" (run_id, step_id, process_name, attempt, start_time, end_time, status, error_message)"
-		" SELECT $1, $2, $3, 0, t.now, t.now, $4, $5"
-		" FROM pg_catalog.clock_timestamp() AS t(now)",
-		.nargs = 5,
-		.argtypes = {INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID}
-	};
-	Params		params = {.n = 0};
-
-	put_int64(&params, run_id);
-	put_int32(&params, step_id);
-	put_text(&params, process_name);
-	put_text(&params, step_status_words[status]);
-	put_text(&params, reason);
-	execute_write(&statement, &params);
 }
 
 /* ---- writing definitions ---- */
@@ -1062,8 +358,8 @@ catalog_lock_pipeline(int32 pipeline_id)
 	};
 	Params		params = {.n = 0};
 
-	put_int32(&params, pipeline_id);
-	return execute_write(&statement, &params) == 1;
+	params_put_int32(&params, pipeline_id);
+	return catalog_execute_write(&statement, &params) == 1;
 }
 
 int32
@@ -1080,16 +376,16 @@ catalog_insert_pipeline(const char *name, Oid owner)
 	EtlSpi		spi;
 	int32		pipeline_id = 0;
 
-	put_text(&params, name);
-	put_oid(&params, owner);
+	params_put_text(&params, name);
+	params_put_oid(&params, owner);
 
 	etl_spi_begin(&spi);
-	if (execute(&statement, &params, false) > 0)
+	if (catalog_execute(&statement, &params, false) > 0)
 	{
 		Row			row;
 
 		row_open(&row, 0);
-		pipeline_id = get_int32(&row, 0);
+		pipeline_id = row_get_int32(&row, 0);
 	}
 	etl_spi_end(&spi);
 
@@ -1125,23 +421,23 @@ catalog_begin_version(int32 pipeline_id)
 	int32		version = 0;
 	bool		ours = false;
 
-	put_int32(&params, pipeline_id);
+	params_put_int32(&params, pipeline_id);
 
 	etl_spi_begin(&spi);
-	if (execute(&newest, &params, false) > 0)
+	if (catalog_execute(&newest, &params, false) > 0)
 	{
 		Row			row;
 
 		row_open(&row, 0);
-		version = get_int32(&row, 0);
-		ours = get_bool(&row, false);
+		version = row_get_int32(&row, 0);
+		ours = row_get_bool(&row, false);
 	}
 	if (!ours)
 	{
 		version++;
-		put_int32(&params, version);
-		put_oid(&params, caller);
-		execute(&insert, &params, false);
+		params_put_int32(&params, version);
+		params_put_oid(&params, caller);
+		catalog_execute(&insert, &params, false);
 	}
 	etl_spi_end(&spi);
 
@@ -1177,23 +473,23 @@ catalog_write_options(const Pipeline *pipeline, int32 version)
 	Params		params = {.n = 0};
 	EtlSpi		spi;
 
-	put_int32(&params, pipeline->id);
-	put_int32(&params, version);
+	params_put_int32(&params, pipeline->id);
+	params_put_int32(&params, version);
 
 	etl_spi_begin(&spi);
-	execute(&end_old, &params, false);
-	put_text(&params, pipeline->target_schema);
-	put_text(&params, pipeline->search_path);
-	put_int32_unless(&params, pipeline->max_parallel, pipeline->max_parallel == 0);
-	put_int32(&params, pipeline->max_attempts);
-	put_interval(&params, pipeline->retry_delay_ms);
-	put_list(&params, pipeline->retry_on);
-	put_interval(&params, pipeline->step_timeout_ms);
-	put_interval(&params, pipeline->run_timeout_ms);
-	put_text(&params, pipeline->staged ? "staged" : "graph");
-	put_text(&params, durability_words[pipeline->durability]);
-	put_text(&params, pipeline->description);
-	execute(&insert, &params, false);
+	catalog_execute(&end_old, &params, false);
+	params_put_text(&params, pipeline->target_schema);
+	params_put_text(&params, pipeline->search_path);
+	params_put_int32_unless(&params, pipeline->max_parallel, pipeline->max_parallel == 0);
+	params_put_int32(&params, pipeline->max_attempts);
+	params_put_interval(&params, pipeline->retry_delay_ms);
+	params_put_list(&params, pipeline->retry_on);
+	params_put_interval(&params, pipeline->step_timeout_ms);
+	params_put_interval(&params, pipeline->run_timeout_ms);
+	params_put_text(&params, pipeline->staged ? "staged" : "graph");
+	params_put_text(&params, durability_words[pipeline->durability]);
+	params_put_text(&params, pipeline->description);
+	catalog_execute(&insert, &params, false);
 	etl_spi_end(&spi);
 }
 
@@ -1215,8 +511,8 @@ end_step(const Params *key)
 		.argtypes = {INT4OID, INT4OID, INT4OID}
 	};
 
-	execute(&delete_own, key, false);
-	execute(&end_old, key, false);
+	catalog_execute(&delete_own, key, false);
+	catalog_execute(&end_old, key, false);
 }
 
 void
@@ -1238,32 +534,32 @@ catalog_write_step(int32 pipeline_id, int32 version, const Step *step)
 	Params		params = {.n = 0};
 	EtlSpi		spi;
 
-	put_int32(&params, pipeline_id);
-	put_int32(&params, version);
-	put_int32(&params, step->step_id);
+	params_put_int32(&params, pipeline_id);
+	params_put_int32(&params, version);
+	params_put_int32(&params, step->step_id);
 
 	etl_spi_begin(&spi);
 	end_step(&params);
-	put_text(&params, step->process_name);
-	put_text(&params, kind_words[step->kind]);
-	put_list(&params, step->reads);
-	put_list(&params, step->writes);
-	put_list_or_null(&params, step->depends_on);
-	put_int32_unless(&params, step->execution_order, !step->has_order);
-	put_bool(&params, step->keep);
-	put_int32_unless(&params, step->max_attempts, step->max_attempts == 0);
-	put_interval(&params, step->step_timeout_ms);
-	put_datum(&params, BoolGetDatum(step->persist), !step->has_persist);
-	put_text(&params, step->sql_query);
-	put_bool(&params, step->broadcast);
-	put_bool(&params, step->cache);
-	put_int32_unless(&params, step->repartition, step->repartition == 0);
-	put_list_or_null(&params, step->repartition_by);
-	put_list_or_null(&params, step->indexes);
-	put_list_or_null(&params, step->checks);
-	put_list_or_null(&params, step->settings);
-	put_text(&params, step->description);
-	execute(&insert, &params, false);
+	params_put_text(&params, step->process_name);
+	params_put_text(&params, kind_words[step->kind]);
+	params_put_list(&params, step->reads);
+	params_put_list(&params, step->writes);
+	params_put_list_or_null(&params, step->depends_on);
+	params_put_int32_unless(&params, step->execution_order, !step->has_order);
+	params_put_bool(&params, step->keep);
+	params_put_int32_unless(&params, step->max_attempts, step->max_attempts == 0);
+	params_put_interval(&params, step->step_timeout_ms);
+	params_put_datum(&params, BoolGetDatum(step->persist), !step->has_persist);
+	params_put_text(&params, step->sql_query);
+	params_put_bool(&params, step->broadcast);
+	params_put_bool(&params, step->cache);
+	params_put_int32_unless(&params, step->repartition, step->repartition == 0);
+	params_put_list_or_null(&params, step->repartition_by);
+	params_put_list_or_null(&params, step->indexes);
+	params_put_list_or_null(&params, step->checks);
+	params_put_list_or_null(&params, step->settings);
+	params_put_text(&params, step->description);
+	catalog_execute(&insert, &params, false);
 	etl_spi_end(&spi);
 }
 
@@ -1273,9 +569,9 @@ catalog_remove_step(int32 pipeline_id, int32 version, int32 step_id)
 	Params		params = {.n = 0};
 	EtlSpi		spi;
 
-	put_int32(&params, pipeline_id);
-	put_int32(&params, version);
-	put_int32(&params, step_id);
+	params_put_int32(&params, pipeline_id);
+	params_put_int32(&params, version);
+	params_put_int32(&params, step_id);
 
 	etl_spi_begin(&spi);
 	end_step(&params);
@@ -1295,11 +591,11 @@ catalog_step_id_is_used(int32 pipeline_id, int32 step_id)
 	EtlSpi		spi;
 	bool		used;
 
-	put_int32(&params, pipeline_id);
-	put_int32(&params, step_id);
+	params_put_int32(&params, pipeline_id);
+	params_put_int32(&params, step_id);
 
 	etl_spi_begin(&spi);
-	used = execute(&statement, &params, true) > 0;
+	used = catalog_execute(&statement, &params, true) > 0;
 	etl_spi_end(&spi);
 
 	return used;
@@ -1318,12 +614,12 @@ catalog_next_step_id(int32 pipeline_id)
 	Row			row;
 	int64		highest;
 
-	put_int32(&params, pipeline_id);
+	params_put_int32(&params, pipeline_id);
 
 	etl_spi_begin(&spi);
-	execute(&statement, &params, true);
+	catalog_execute(&statement, &params, true);
 	row_open(&row, 0);
-	highest = get_int32(&row, 0);
+	highest = row_get_int32(&row, 0);
 	etl_spi_end(&spi);
 
 	return highest + 1;
@@ -1347,10 +643,10 @@ catalog_drop_pipeline(int32 pipeline_id)
 	Params		params = {.n = 0};
 	EtlSpi		spi;
 
-	put_int32(&params, pipeline_id);
+	params_put_int32(&params, pipeline_id);
 
 	etl_spi_begin(&spi);
 	for (int i = 0; i < (int) lengthof(statements); i++)
-		execute(&statements[i], &params, false);
+		catalog_execute(&statements[i], &params, false);
 	etl_spi_end(&spi);
 }

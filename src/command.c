@@ -13,6 +13,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "parser/analyze.h"
 #include "tcop/cmdtag.h"
 #include "tcop/dest.h"
@@ -36,9 +37,12 @@
  */
 static MemoryContext CommandContext = NULL;
 
-/* The number of rows that a statement processed, -1 if it counts none. */
+/*
+ * The number of rows that a statement processed, -1 if it counts none.  Analysis
+ * has made a CreateTableAsStmt of SELECT INTO.
+ */
 static int64
-rows_processed(Node *statement, const QueryCompletion *completion)
+rows_processed(const List *plans, const QueryCompletion *completion)
 {
 	switch (completion->commandTag)
 	{
@@ -52,9 +56,8 @@ rows_processed(Node *statement, const QueryCompletion *completion)
 
 		case CMDTAG_SELECT:
 			/* the rows of a plain SELECT went nowhere */
-			if (IsA(statement, CreateTableAsStmt) ||
-				(IsA(statement, SelectStmt) &&
-				 ((SelectStmt *) statement)->intoClause != NULL))
+			if (linitial_node(PlannedStmt, plans)->utilityStmt != NULL &&
+				IsA(linitial_node(PlannedStmt, plans)->utilityStmt, CreateTableAsStmt))
 				return (int64) completion->nprocessed;
 			return -1;
 
@@ -99,6 +102,10 @@ execute_statement(RawStmt *statement, const char *sql)
 	QueryCompletion completion;
 	List	   *plans;
 
+	/* it would take the transaction out of its owner's hands */
+	if (IsA(statement->stmt, TransactionStmt))
+		elog(ERROR, "transaction control in a command step");
+
 	CHECK_FOR_INTERRUPTS();
 	pgstat_report_query_id(0, true);
 	plans = plan_statement(statement, sql);
@@ -112,7 +119,7 @@ execute_statement(RawStmt *statement, const char *sql)
 	(void) PortalRunCompat(portal, None_Receiver, &completion);
 	PortalDrop(portal, false);
 
-	return rows_processed(statement->stmt, &completion);
+	return rows_processed(plans, &completion);
 }
 
 int64

@@ -87,4 +87,20 @@
 #define INTERVAL_NOT_FINITE(interval) false
 #endif
 
+/*
+ * From 16 on a bulk insert extends its heap by as many pages as it has already
+ * added, up to 64, so that a small table would end in as many empty pages as it
+ * has full ones.  This keeps the surplus below two hundredths of the table.  (Users
+ * include access/hio.h and storage/bufmgr.h.)
+ */
+#if PG_VERSION_NUM >= 160000
+#define LimitBulkExtensionCompat(bulk) \
+	((bulk)->already_extended_by = \
+	 (bulk)->current_buf == InvalidBuffer ? 0 : \
+	 Min((bulk)->already_extended_by, \
+		 BufferGetBlockNumber((bulk)->current_buf) / 64))
+#else
+#define LimitBulkExtensionCompat(bulk)	((void) 0)
+#endif
+
 #endif							/* ETL_COMPAT_H */

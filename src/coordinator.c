@@ -558,6 +558,8 @@ etl_coordinator_main(Datum arg)
 	if (run->request->run_id != 0)
 		lock_run(run->request->run_id);
 	request_accept(run->server);
+	if (request_caller_is_gone(run->server))
+		return;					/* too early to send us a signal */
 
 	coordinator_run(run);
 	request_drain(run->server);

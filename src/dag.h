@@ -5,8 +5,10 @@
  *
  * Pure C: no catalog, no SQL, no shared memory, no clock.  Steps are numbers
  * from 0 to nsteps - 1; what they stand for is the caller's business.  Memory
- * comes from palloc in the current memory context, so that the same file
- * links into a server module and into a unit test built with -DFRONTEND.
+ * comes from palloc in the current memory context, so that the same files
+ * link into a server module and into a unit test built with -DFRONTEND.
+ *
+ * dag.c builds, checks and asks the graph, dagrun.c runs over it.
  *
  * Life of a Dag: dag_create, dag_add_edge / dag_set_order as often as wanted,
  * then dag_find_cycle; only when that returns 0 may dag_seal and everything

@@ -463,7 +463,7 @@ changes_argument(FunctionCallInfo fcinfo, int argno)
 	if (PG_ARGISNULL(argno))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"%s\" must not be null", "changes")));
+				 errmsg("argument \"%s\" must not be null", "changes")));
 	return PG_GETARG_JSONB_P(argno);
 }
 
@@ -669,7 +669,7 @@ etl_metadata_at(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"%s\" must not be null", "version")));
+				 errmsg("argument \"%s\" must not be null", "version")));
 	version = PG_GETARG_INT32(1);
 	if (version < 1 || version > pipeline->version)
 		pipeline_raise_unknown_version(pipeline, version);

@@ -30,7 +30,7 @@ raise_null(const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-			 errmsg("\"%s\" must not be null", what)));
+			 errmsg("argument \"%s\" must not be null", what)));
 }
 
 static void
@@ -386,7 +386,9 @@ field_take_changes(const char *what, const Field *fields, int nfields, void *tar
 			if (value.type != jbvNull)
 				set_from_json(field, target, &value);
 			else if (field->required)
-				raise_null(field->name);
+				ereport(ERROR,
+						(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						 errmsg("value of key \"%s\" must not be null", field->name)));
 			else
 				reset_field(field, target, defaults);
 		}

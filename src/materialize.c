@@ -364,6 +364,7 @@ flush_batch(RowWriter *writer, RowBatch *batch)
 	for (int i = 0; i < batch->nrows; i++)
 		ExecStoreHeapTuple(batch->rows[i], writer->slots[i], true);
 
+	LimitBulkExtensionCompat(batch->bulk);
 	old = MemoryContextSwitchTo(writer->flush_context);
 	table_multi_insert(batch->heap, writer->slots, batch->nrows, writer->cid,
 					   INSERT_OPTIONS, batch->bulk);

@@ -21,7 +21,8 @@ typedef struct MaterializeTarget
 	const char *name;
 	bool		logged;			/* persist; else unlogged */
 	bool		cache;			/* into shared buffers, not through the bulk-write ring */
-	int			partitions;		/* 0: one heap; else hash partitions */
+	int			partitions;		/* 0: one heap; else 1 to ETL_MAX_PARTITIONS
+								 * hash partitions */
 	List	   *partition_by;	/* of char *: column names; NIL: the first hashable column */
 	List	   *indexes;		/* of char *: '(a, b)', 'UNIQUE (a)', 'USING gin (tags)' */
 } MaterializeTarget;
@@ -39,8 +40,19 @@ typedef struct MaterializeResult
  * its rows, frozen; builds the indexes; analyses the table.
  *
  * The table must not exist (duplicate_table).  Nothing is visible to others
- * until the caller commits; after an error nothing is left.  Takes its own
- * snapshot from the transaction: the caller needs none.
+ * until the caller commits, and then all snapshots see the rows, older ones
+ * included; after an error and the caller's abort nothing is left.  Takes its
+ * own snapshot from the transaction: the caller needs none.
+ *
+ * Partitions are called name_p0, name_p1, ... and live in the same schema.  The
+ * partitioned table itself holds no rows and is permanent even where logged is
+ * false; look at a partition to see whether the rows are.
+ *
+ * Errors: what the query raises, with its position inside sql as internal
+ * query; what CREATE TABLE would say about the columns (duplicate_column, a
+ * pseudo-type, indeterminate_collation); undefined_column for partition_by,
+ * invalid_table_definition where no column can be hashed; what CREATE INDEX
+ * says, with the index's text as context.
  */
 extern void materialize_query(RawStmt *query, const char *sql,
 							  const MaterializeTarget *target,

@@ -16,7 +16,9 @@
 #include "pipeline.h"
 #include "security.h"
 
+#include "catalog/namespace.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -434,39 +436,52 @@ load_occupants(const PipelineGraph *graph, const List *names)
 }
 
 /*
- * Only what the SQL reads counts: depends_on alone needs no table, and a
+ * Notes, for the unselected query steps whose tables step "index" refers to, that
+ * it does so, if none did before, and their names.
+ */
+static List *
+note_unselected(const PipelineGraph *graph, const bool *selected, int index,
+				const List *references, int *user, List *names)
+{
+	ListCell   *lc;
+
+	foreach(lc, references)
+	{
+		int			upstream = pipeline_find_reference(graph, lfirst(lc));
+
+		if (upstream >= 0 && !selected[upstream] && user[upstream] < 0 &&
+			graph->steps[upstream]->kind == ETL_STEP_QUERY)
+		{
+			user[upstream] = index;
+			names = lappend(names, graph->steps[upstream]->process_name);
+		}
+	}
+	return names;
+}
+
+/*
+ * Only what the SQL refers to counts: depends_on alone needs no table, and a
  * command step makes none.
  */
 void
 pipeline_check_unselected(const PipelineGraph *graph, const bool *selected)
 {
-	int		   *reader = palloc(sizeof(int) * Max(graph->nsteps, 1));
+	int		   *user;			/* of each unselected step: the first that uses its table */
 	List	   *names = NIL;
 	HTAB	   *occupants;
 
 	if (selected == NULL)
 		return;
 
-	/* for each unselected step that is read the first one that reads it */
+	user = palloc(sizeof(int) * Max(graph->nsteps, 1));
 	for (int i = 0; i < graph->nsteps; i++)
-		reader[i] = -1;
+		user[i] = -1;
 	for (int i = 0; i < graph->nsteps; i++)
 	{
-		ListCell   *lc;
-
 		if (!selected[i])
 			continue;
-		foreach(lc, graph->steps[i]->reads)
-		{
-			int			upstream = pipeline_find_reference(graph, lfirst(lc));
-
-			if (upstream >= 0 && !selected[upstream] && reader[upstream] < 0 &&
-				graph->steps[upstream]->kind == ETL_STEP_QUERY)
-			{
-				reader[upstream] = i;
-				names = lappend(names, graph->steps[upstream]->process_name);
-			}
-		}
+		names = note_unselected(graph, selected, i, graph->steps[i]->reads, user, names);
+		names = note_unselected(graph, selected, i, graph->steps[i]->writes, user, names);
 	}
 
 	occupants = load_occupants(graph, names);
@@ -475,7 +490,7 @@ pipeline_check_unselected(const PipelineGraph *graph, const bool *selected)
 		const Step *step = graph->steps[i];
 		OccupantEntry *entry;
 
-		if (reader[i] < 0)
+		if (user[i] < 0)
 			continue;
 		entry = hash_search(occupants, step->process_name, HASH_FIND, NULL);
 		if (publishes(step) && entry != NULL && OidIsValid(entry->relid) &&
@@ -485,7 +500,7 @@ pipeline_check_unselected(const PipelineGraph *graph, const bool *selected)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("step \"%s\" reads step \"%s\", which is not selected and has no table",
-						graph->steps[reader[i]]->process_name, step->process_name),
+						graph->steps[user[i]]->process_name, step->process_name),
 				 !step->keep ?
 				 errdetail("Step \"%s\" is defined with keep => false: it leaves no table behind.",
 						   step->process_name) :
@@ -494,11 +509,11 @@ pipeline_check_unselected(const PipelineGraph *graph, const bool *selected)
 													  step->process_name),
 						   graph->pipeline->name),
 				 errhint("Select it too, for example with \"+%s\".",
-						 graph->steps[reader[i]]->process_name)));
+						 graph->steps[user[i]]->process_name)));
 	}
 	hash_destroy(occupants);
 	list_free(names);
-	pfree(reader);
+	pfree(user);
 }
 
 void
@@ -513,6 +528,14 @@ pipeline_check_targets(const PipelineGraph *graph, const bool *selected)
 		if (is_selected(selected, i) && publishes(graph->steps[i]))
 			names = lappend(names, graph->steps[i]->process_name);
 	}
+
+	if (names != NIL && !OidIsValid(get_namespace_oid(schema, true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("schema \"%s\" does not exist", schema),
+				 errdetail("It is the target of pipeline \"%s\".", graph->pipeline->name),
+				 errhint("Create it, as \"%s\" or with CREATE on it granted to that role.",
+						 GetUserNameFromId(graph->pipeline->owner, false))));
 
 	occupants = load_occupants(graph, names);
 	for (int i = 0; i < graph->nsteps; i++)

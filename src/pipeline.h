@@ -77,9 +77,9 @@ extern bool *pipeline_select(const PipelineGraph *graph, const List *selectors);
 extern List *pipeline_selection_from_array(ArrayType *array);
 
 /*
- * For a run of some of the steps: what a selected step reads from a step that
- * is not must be there from an earlier run, under its name and with the OID that
- * was registered.  Raises object_not_in_prerequisite_state.
+ * For a run of some of the steps: the table of a step that is not selected, but
+ * that a selected step's SQL refers to, must be there from an earlier run, under
+ * its name and with the OID that was registered.  Raises object_not_in_prerequisite_state.
  */
 extern void pipeline_check_unselected(const PipelineGraph *graph, const bool *selected);
 

@@ -139,6 +139,14 @@ pool_start_worker(Pool *pool, int i)
 	return true;
 }
 
+static bool
+pool_has_ended(PoolWorker *worker)
+{
+	pid_t		pid;
+
+	return GetBackgroundWorkerPid(worker->handle, &pid) == BGWH_STOPPED;
+}
+
 /* A slot whose process has ended can be used again. */
 static void
 pool_reap(Pool *pool)
@@ -325,7 +333,15 @@ pool_collect(Pool *pool, PoolOutcome *outcome)
 		PoolWorker *worker = &pool->workers[i];
 		SlotState	state = shm_slot_state(worker->slot);
 
-		if (worker->step < 0 || (state != SLOT_DONE && state != SLOT_GONE))
+		if (worker->step < 0)
+			continue;
+		if (state == SLOT_ASSIGNED && pool_has_ended(worker))
+		{
+			/* it left while it was being handed the step, or without a word */
+			state = SLOT_GONE;
+			shm_slot_set_state(worker->slot, state);
+		}
+		if (state != SLOT_DONE && state != SLOT_GONE)
 			continue;
 
 		pool_fill_outcome(worker, !worker->slot->done, outcome);
@@ -378,6 +394,8 @@ pool_stop(PoolWorker *worker, SlotStop reason)
 void
 pool_stop_all(Pool *pool, SlotStop reason)
 {
+	/* whoever stops all starts no more, and need not be woken for that */
+	pool->starved = false;
 	for (int i = 0; i < pool->run->nslots; i++)
 	{
 		if (pool->workers[i].step >= 0)

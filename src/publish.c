@@ -25,6 +25,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
+#include "commands/defrem.h"
 #include "commands/tablecmds.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -53,6 +54,36 @@ publish_find_old(int32 pipeline_id, Oid target, const char *target_schema,
 	return old;
 }
 
+/*
+ * The server chose the names of a table's indexes when it built them, so that
+ * they were free in staging; where one is taken in the target schema, the index
+ * gets another.
+ */
+static void
+publish_rename_indexes(Relation relation, Oid target)
+{
+	Oid			staging = RelationGetNamespace(relation);
+	List	   *indexes = RelationGetIndexList(relation);
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		char	   *name = get_rel_name(lfirst_oid(lc));
+		char	   *other = name;
+		char		label[16];
+
+		for (int i = 1; OidIsValid(get_relname_relid(other, target)) ||
+			 (other != name && OidIsValid(get_relname_relid(other, staging))); i++)
+		{
+			snprintf(label, sizeof(label), "%d", i);
+			other = makeObjectName(name, NULL, label);
+		}
+		if (other != name)
+			RenameRelationInternal(lfirst_oid(lc), other, true, true);
+	}
+	list_free(indexes);
+}
+
 /* Moves a table, with its partitions and all that belongs to them. */
 static void
 publish_move(Oid relid, Oid target, ObjectAddresses *moved)
@@ -67,6 +98,7 @@ publish_move(Oid relid, Oid target, ObjectAddresses *moved)
 		Relation	relation = table_open(lfirst_oid(lc), NoLock);
 
 		CheckTableNotInUse(relation, "publish");
+		publish_rename_indexes(relation, target);
 		AlterTableNamespaceInternal(relation, RelationGetNamespace(relation), target, moved);
 		table_close(relation, NoLock);
 	}

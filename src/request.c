@@ -373,6 +373,7 @@ request_accept(RequestServer *server)
 	on_dsm_detach(server->segment, request_server_detached, PointerGetDatum(server->header));
 	pg_write_barrier();
 	pg_atomic_write_u32(&server->header->server_state, SERVER_ACCEPTED);
+	pg_memory_barrier();		/* who is gone after this has seen it, and signals */
 	SetLatch(&server->header->caller->procLatch);
 }
 

@@ -5,9 +5,9 @@
  *
  * One turn: heed signals, take in what has ended, hand out what is ready, do
  * what is due, compute when to look again, and wait for the latch.  Which steps
- * are ready is the graph's business (dag.c), processes are the pool's (pool.c),
- * and whether an attempt is followed by another one was decided where it ended
- * (retry.c, called by the worker).
+ * are ready is the graph's business (dagrun.c), processes are the pool's
+ * (pool.c), and whether an attempt is followed by another one was decided where
+ * it ended (retry.c, called by the worker).
  *
  *-------------------------------------------------------------------------
  */
@@ -273,7 +273,7 @@ scheduler_hand_out(RunState *run)
 
 	/* how many are ready beyond one is for the pool to find out, step by step */
 	wanted = Min(dag_run_ready(run->dag, run->shared->nslots), run->shared->nslots - pool_busy(run->pool));
-	if (wanted > 0 && !pool_provide(run->pool, wanted) && !run->starved)
+	if (!pool_provide(run->pool, wanted) && !run->starved)
 	{
 		run->starved = true;
 		runstate_tell(run, REQUEST_WARNING, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,

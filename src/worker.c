@@ -27,6 +27,8 @@
 #include "compat.h"
 #include "worker.h"
 
+#include <signal.h>
+
 #include "access/xact.h"
 #include "catalog.h"
 #include "command.h"
@@ -75,6 +77,14 @@ static RunShared *worker_run = NULL;
 static Pipeline *worker_pipeline = NULL;
 static MemoryContext worker_context = NULL; /* reset between attempts */
 static Attempt *worker_attempt = NULL;	/* for the error context */
+static volatile sig_atomic_t worker_terminated = false; /* has SIGTERM come? */
+
+static void
+worker_sigterm(SIGNAL_ARGS)
+{
+	worker_terminated = true;
+	die(postgres_signal_arg);
+}
 
 static void
 worker_exit(int code, Datum arg)
@@ -83,7 +93,7 @@ worker_exit(int code, Datum arg)
 
 	/* an attempt that was cut short by a person's pg_terminate_backend */
 	if (shm_slot_state(slot) == SLOT_ASSIGNED)
-		slot->cause = ProcDiePending ? RETRY_CAUSE_ADMIN : RETRY_CAUSE_WORKER_LOST;
+		slot->cause = worker_terminated ? RETRY_CAUSE_ADMIN : RETRY_CAUSE_WORKER_LOST;
 
 	shm_slot_set_state(slot, SLOT_GONE);
 	SetLatch(&worker_run->coordinator->procLatch);
@@ -359,8 +369,17 @@ worker_make_attempt(WorkerSlot *slot)
 	attempt->wal = pgWalUsage;
 	worker_attempt = attempt;
 
-	/* a cancellation that was meant for the attempt before this one */
+	/*
+	 * Forget a cancellation that was meant for the attempt before this one, but
+	 * not one that came before we were ready to be interrupted.
+	 */
 	QueryCancelPending = false;
+	pg_memory_barrier();
+	if (pg_atomic_read_u32(&slot->stop) != STOP_NONE)
+	{
+		QueryCancelPending = true;
+		InterruptPending = true;
+	}
 
 	PG_TRY();
 	{
@@ -442,7 +461,7 @@ etl_worker_main(Datum arg)
 	dsm_segment *segment;
 	ErrorContextCallback callback;
 
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, worker_sigterm);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
 

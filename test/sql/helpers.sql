@@ -56,7 +56,7 @@ RETURNS TABLE (version int, status text, error text) LANGUAGE sql AS $$
 	 LIMIT 1
 $$;
 
--- Runs a pipeline of one step that is made for it, and shows what became of it.
+-- Makes a pipeline of these steps: name, SQL, name, SQL, ...
 CREATE FUNCTION pg_temp.define(pipeline text, VARIADIC steps text[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM etl.create_pipeline($1, retry_delay => '10 ms');
@@ -73,5 +73,16 @@ DECLARE
 BEGIN
 	PERFORM etl.drop_pipeline($1, drop_tables => true);
 	EXECUTE format('DROP SCHEMA %I CASCADE', target);
+END
+$$;
+
+-- Waits for a run without a snapshot that others could have to wait for.
+CREATE PROCEDURE pg_temp.await(run bigint) LANGUAGE plpgsql AS $$
+BEGIN
+	WHILE EXISTS (SELECT FROM etl.run_log WHERE run_id = run AND status = 'RUNNING') LOOP
+		COMMIT;
+		PERFORM pg_sleep(0.01);
+		COMMIT;
+	END LOOP;
 END
 $$;

@@ -66,7 +66,8 @@ sub random_size
 sub random_name
 {
 	my ($number) = @_;
-	return pick("Step $number", "+s$number", "s$number+", "select_$number", "\"$number\"", "schritt_\x{e4}$number")
+	my $other = $number - 1;
+	return pick("Step $number", "+s$other", "s$other+", "select_$number", "\"$number\"", "schritt_\x{e4}$number")
 	  if chance(0.1);
 	return "s$number";
 }
@@ -245,7 +246,6 @@ sub change_pipeline
 		$step->{wide} = !$step->{wide} if chance(0.3);
 		$step->{keep} = !$step->{keep} if chance(0.2);
 	}
-	add_random_step($pipeline, $pipeline->{shape}, ++$pipeline->{added}) foreach 1 .. between(0, 3);
 
 	if (chance(0.4))
 	{
@@ -258,6 +258,7 @@ sub change_pipeline
 			push @dropped, $name;
 		}
 	}
+	add_random_step($pipeline, $pipeline->{shape}, ++$pipeline->{added}) foreach 1 .. between(0, 3);
 	$pipeline->{options} = random_options() if chance(0.5);
 	set_orders($pipeline);
 	return ($pipeline, @dropped);

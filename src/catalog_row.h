@@ -1,0 +1,73 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog_row.h
+ *	  Parameters of the catalog's statements, and the rows that they return.
+ *
+ * For catalog.c and catalog_run.c only.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ETL_CATALOG_ROW_H
+#define ETL_CATALOG_ROW_H
+
+#include "catalog.h"
+#include "spi.h"
+
+/*
+ * Parameters: put them in the order of the statement's $1, $2, ...  Where the
+ * struct has a value that stands for "none", the table has NULL.
+ */
+typedef struct Params
+{
+	Datum		values[ETL_SPI_MAX_ARGS];
+	char		nulls[ETL_SPI_MAX_ARGS];
+	int			n;
+} Params;
+
+extern void params_put_datum(Params *params, Datum value, bool isnull);
+extern void params_put_int32(Params *params, int32 value);
+extern void params_put_int32_unless(Params *params, int32 value, bool isnull);
+extern void params_put_int64(Params *params, int64 value);
+extern void params_put_int64_unless(Params *params, int64 value, bool isnull);
+extern void params_put_oid(Params *params, Oid value);
+extern void params_put_bool(Params *params, bool value);
+extern void params_put_text(Params *params, const char *value);
+extern void params_put_list(Params *params, const List *value);
+extern void params_put_list_or_null(Params *params, const List *value);
+extern void params_put_interval(Params *params, int64 ms);
+
+/* Executes between etl_spi_begin and etl_spi_end; how many rows. */
+extern uint64 catalog_execute(EtlStatement *statement, const Params *params, bool read_only);
+
+/* A statement that changes something, and all that there is to do. */
+extern uint64 catalog_execute_write(EtlStatement *statement, const Params *params);
+
+/*
+ * Columns: get them in the order of the statement's list; what is palloc'd is
+ * in the current memory context.
+ */
+typedef struct Row
+{
+	Datum		values[ETL_SPI_MAX_ARGS];
+	bool		nulls[ETL_SPI_MAX_ARGS];
+	int			next;
+} Row;
+
+extern void row_open(Row *row, uint64 number);
+
+/* Is the next value NULL?  Does not step over it. */
+extern bool row_get_isnull(const Row *row);
+
+/* The next value; what stands for NULL in the struct where it is NULL. */
+extern int32 row_get_int32(Row *row, int32 null_value);
+extern int64 row_get_int64(Row *row, int64 null_value);
+extern Oid row_get_oid(Row *row);
+extern bool row_get_bool(Row *row, bool null_value);
+extern char *row_get_text(Row *row);
+extern List *row_get_list(Row *row);
+extern int64 row_get_interval(Row *row);
+
+/* The place of a word that the catalog has written itself. */
+extern int catalog_word_index(const char *word, const char *const *words, int nwords);
+
+#endif							/* ETL_CATALOG_ROW_H */

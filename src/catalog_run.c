@@ -1,0 +1,466 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog_run.c
+ *	  What runs leave behind: their own rows, their attempts' and outputs'.
+ *
+ * The only file that knows the columns of etl.run_data, etl.attempt_data and
+ * etl.output_data.  How its SQL is written and why: see catalog.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "catalog.h"
+#include "catalog_row.h"
+#include "spi.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+/* ---- words ---- */
+
+static const char *const step_status_words[] = {
+	[ETL_STEP_RUNNING] = "RUNNING",
+	[ETL_STEP_SUCCESS] = "SUCCESS",
+	[ETL_STEP_FAILED] = "FAILED",
+	[ETL_STEP_SKIPPED] = "SKIPPED",
+	[ETL_STEP_CANCELLED] = "CANCELLED",
+};
+
+static const char *const run_status_words[] = {
+	[ETL_RUN_RUNNING] = "RUNNING",
+	[ETL_RUN_SUCCESS] = "SUCCESS",
+	[ETL_RUN_FAILED] = "FAILED",
+	[ETL_RUN_CANCELLED] = "CANCELLED",
+	[ETL_RUN_CRASHED] = "CRASHED",
+	[ETL_RUN_UNKNOWN] = "UNKNOWN",
+};
+
+const char *
+catalog_step_status_word(EtlStepStatus status)
+{
+	return step_status_words[status];
+}
+
+const char *
+catalog_run_status_word(EtlRunStatus status)
+{
+	return run_status_words[status];
+}
+
+/* ---- outputs ---- */
+
+Oid
+catalog_output_relid(int32 pipeline_id, const char *schema, const char *process_name)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT relid FROM etl.output_data"
+		" WHERE pipeline_id = $1 AND schema_name = $2 AND process_name = $3",
+		.nargs = 3,
+		.argtypes = {INT4OID, TEXTOID, TEXTOID}
+	};
+	Params		params = {.n = 0};
+	EtlSpi		spi;
+	Oid			relid = InvalidOid;
+
+	params_put_int32(&params, pipeline_id);
+	params_put_text(&params, schema);
+	params_put_text(&params, process_name);
+
+	etl_spi_begin(&spi);
+	if (catalog_execute(&statement, &params, true) > 0)
+	{
+		Row			row;
+
+		row_open(&row, 0);
+		relid = row_get_oid(&row);
+	}
+	etl_spi_end(&spi);
+
+	return relid;
+}
+
+List *
+catalog_load_outputs(int32 pipeline_id)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT schema_name, process_name, relid FROM etl.output_data"
+		" WHERE pipeline_id = $1 ORDER BY schema_name, process_name",
+		.nargs = 1,
+		.argtypes = {INT4OID}
+	};
+	Params		params = {.n = 0};
+	EtlSpi		spi;
+	List	   *outputs = NIL;
+	uint64		n;
+
+	params_put_int32(&params, pipeline_id);
+
+	etl_spi_begin(&spi);
+	n = catalog_execute(&statement, &params, true);
+	MemoryContextSwitchTo(spi.caller);
+	for (uint64 i = 0; i < n; i++)
+	{
+		Output	   *output = palloc(sizeof(Output));
+		Row			row;
+
+		row_open(&row, i);
+		output->schema = row_get_text(&row);
+		output->process_name = row_get_text(&row);
+		output->relid = row_get_oid(&row);
+		outputs = lappend(outputs, output);
+	}
+	etl_spi_end(&spi);
+
+	return outputs;
+}
+
+/*
+ * Types are looked at because a table brings a type of its name: only array
+ * types make room for it by themselves.
+ */
+List *
+catalog_load_occupants(int32 pipeline_id, const char *schema, const List *names)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT c.relname::text, c.oid, o.relid"
+		" FROM pg_catalog.pg_namespace n"
+		" JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid"
+		" LEFT JOIN etl.output_data o ON o.pipeline_id = $1 AND o.schema_name = $2"
+		"  AND o.process_name = c.relname::text"
+		" WHERE n.nspname = $2::name AND c.relname = ANY ($3::name[])"
+		" UNION ALL"
+		" SELECT t.typname::text, NULL, NULL"
+		" FROM pg_catalog.pg_namespace n"
+		" JOIN pg_catalog.pg_type t ON t.typnamespace = n.oid"
+		" WHERE n.nspname = $2::name AND t.typname = ANY ($3::name[])"
+		"  AND t.typrelid = 0 AND t.typcategory <> 'A'",
+		.nargs = 3,
+		.argtypes = {INT4OID, TEXTOID, TEXTARRAYOID}
+	};
+	Params		params = {.n = 0};
+	EtlSpi		spi;
+	List	   *occupants = NIL;
+	uint64		n;
+
+	params_put_int32(&params, pipeline_id);
+	params_put_text(&params, schema);
+	params_put_list(&params, names);
+
+	etl_spi_begin(&spi);
+	n = catalog_execute(&statement, &params, true);
+	MemoryContextSwitchTo(spi.caller);
+	for (uint64 i = 0; i < n; i++)
+	{
+		Occupant   *occupant = palloc(sizeof(Occupant));
+		Row			row;
+
+		row_open(&row, i);
+		occupant->name = row_get_text(&row);
+		occupant->relid = row_get_oid(&row);
+		occupant->registered = row_get_oid(&row);
+		occupants = lappend(occupants, occupant);
+	}
+	etl_spi_end(&spi);
+
+	return occupants;
+}
+
+void
+catalog_register_output(int32 pipeline_id, const char *schema, const char *process_name,
+						Oid relid, int64 run_id, int64 count_rows, int64 table_size)
+{
+	static EtlStatement statement = {
+		.sql = "INSERT INTO etl.output_data"
+		" (pipeline_id, schema_name, process_name, relid, run_id, count_rows, table_size)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7)"
+		" ON CONFLICT (pipeline_id, schema_name, process_name) DO UPDATE"
+		" SET relid = excluded.relid, run_id = excluded.run_id,"
+		"  count_rows = excluded.count_rows, table_size = excluded.table_size",
+		.nargs = 7,
+		.argtypes = {INT4OID, TEXTOID, TEXTOID, OIDOID, INT8OID, INT8OID, INT8OID}
+	};
+	Params		params = {.n = 0};
+
+	params_put_int32(&params, pipeline_id);
+	params_put_text(&params, schema);
+	params_put_text(&params, process_name);
+	params_put_oid(&params, relid);
+	params_put_int64(&params, run_id);
+	params_put_int64_unless(&params, count_rows, count_rows < 0);
+	params_put_int64_unless(&params, table_size, table_size < 0);
+	catalog_execute_write(&statement, &params);
+}
+
+/* ---- runs ---- */
+
+int64
+catalog_next_run_id(void)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT pg_catalog.nextval('etl.run_id_seq'::pg_catalog.regclass)"
+	};
+	Params		params = {.n = 0};
+	EtlSpi		spi;
+	Row			row;
+	int64		run_id;
+
+	etl_spi_begin(&spi);
+	catalog_execute(&statement, &params, false);
+	row_open(&row, 0);
+	run_id = row_get_int64(&row, 0);
+	etl_spi_end(&spi);
+
+	return run_id;
+}
+
+void
+catalog_insert_run(const RunRow *run)
+{
+	static EtlStatement statement = {
+		.sql = "INSERT INTO etl.run_data"
+		" (run_id, pipeline_id, version, requested_by, start_time, status, params, steps,"
+		"  step_count, pid)"
+		" VALUES ($1, $2, $3, $4, pg_catalog.clock_timestamp(), 'RUNNING', $5, $6, $7, $8)",
+		.nargs = 8,
+		.argtypes = {INT8OID, INT4OID, INT4OID, TEXTOID, JSONBOID, TEXTARRAYOID, INT4OID, INT4OID}
+	};
+	Params		params = {.n = 0};
+
+	params_put_int64(&params, run->run_id);
+	params_put_int32(&params, run->pipeline_id);
+	params_put_int32(&params, run->version);
+	params_put_text(&params, run->requested_by);
+	params_put_datum(&params, run->params ? JsonbPGetDatum(run->params) : (Datum) 0,
+			  run->params == NULL);
+	params_put_list_or_null(&params, run->steps);
+	params_put_int32(&params, run->step_count);
+	params_put_int32(&params, run->pid);
+	catalog_execute_write(&statement, &params);
+}
+
+void
+catalog_end_run(int64 run_id, EtlRunStatus status, const char *error_message)
+{
+	static EtlStatement statement = {
+		.sql = "UPDATE etl.run_data SET end_time = pg_catalog.clock_timestamp(), status = $2,"
+		" error_message = $3 WHERE run_id = $1 AND status = 'RUNNING'",
+		.nargs = 3,
+		.argtypes = {INT8OID, TEXTOID, TEXTOID}
+	};
+	Params		params = {.n = 0};
+
+	params_put_int64(&params, run_id);
+	params_put_text(&params, run_status_words[status]);
+	params_put_text(&params, error_message);
+	if (catalog_execute_write(&statement, &params) != 1)
+		elog(ERROR, "run " INT64_FORMAT " is not logged as running", run_id);
+}
+
+/*
+ * When exactly they ended nobody knows: the last thing that was logged of them
+ * stands in for it.
+ */
+int
+catalog_bury_runs(int32 pipeline_id, int64 except)
+{
+	static EtlStatement statement = {
+		.sql = "WITH dead AS ("
+		"  UPDATE etl.run_data r SET status = 'CRASHED',"
+		"   end_time = GREATEST(r.start_time,"
+		"    (SELECT pg_catalog.max(GREATEST(a.start_time, a.end_time))"
+		"     FROM etl.attempt_data a WHERE a.run_id = r.run_id)),"
+		"   error_message = 'the processes of the run ended without saying how'"
+		"  WHERE r.pipeline_id = $1 AND r.status = 'RUNNING' AND r.run_id <> $2"
+		"  RETURNING r.run_id, r.end_time),"
+		" attempts AS ("
+		"  UPDATE etl.attempt_data a SET status = 'FAILED', end_time = dead.end_time,"
+		"   error_message = 'the processes of the run ended without saying how'"
+		"  FROM dead WHERE a.run_id = dead.run_id AND a.status = 'RUNNING')"
+		" SELECT pg_catalog.count(*) FROM dead",
+		.nargs = 2,
+		.argtypes = {INT4OID, INT8OID}
+	};
+	Params		params = {.n = 0};
+	EtlSpi		spi;
+	Row			row;
+	int64		count;
+
+	params_put_int32(&params, pipeline_id);
+	params_put_int64(&params, except);
+
+	etl_spi_begin(&spi);
+	catalog_execute(&statement, &params, false);
+	row_open(&row, 0);
+	count = row_get_int64(&row, 0);
+	etl_spi_end(&spi);
+
+	return (int) count;
+}
+
+bool
+catalog_find_run(int64 run_id, int32 *pipeline_id, Oid *owner, EtlRunStatus *status)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT r.pipeline_id, p.owner, r.status FROM etl.run_data r"
+		" JOIN etl.pipeline_data p ON p.pipeline_id = r.pipeline_id"
+		" WHERE r.run_id = $1",
+		.nargs = 1,
+		.argtypes = {INT8OID}
+	};
+	Params		params = {.n = 0};
+	EtlSpi		spi;
+	bool		found;
+
+	params_put_int64(&params, run_id);
+
+	etl_spi_begin(&spi);
+	found = catalog_execute(&statement, &params, true) > 0;
+	if (found)
+	{
+		Row			row;
+
+		row_open(&row, 0);
+		*pipeline_id = row_get_int32(&row, 0);
+		*owner = row_get_oid(&row);
+		*status = catalog_word_index(row_get_text(&row), run_status_words, lengthof(run_status_words));
+	}
+	etl_spi_end(&spi);
+
+	return found;
+}
+
+/* ---- attempts ---- */
+
+static void
+put_cost(Params *params, const AttemptCost *cost)
+{
+	static const AttemptCost none = {.count_rows = -1, .table_size = -1};
+	bool		isnull = cost == NULL;
+
+	if (isnull)
+		cost = &none;
+	params_put_int64_unless(params, cost->count_rows, cost->count_rows < 0);
+	params_put_int64_unless(params, cost->table_size, cost->table_size < 0);
+	params_put_int64_unless(params, cost->shared_blks_hit, isnull);
+	params_put_int64_unless(params, cost->shared_blks_read, isnull);
+	params_put_int64_unless(params, cost->temp_blks_read, isnull);
+	params_put_int64_unless(params, cost->temp_blks_written, isnull);
+	params_put_int64_unless(params, cost->wal_bytes, isnull);
+}
+
+void
+catalog_insert_attempt(int64 run_id, int32 step_id, const char *process_name, int attempt)
+{
+	static EtlStatement statement = {
+		.sql = "INSERT INTO etl.attempt_data"
+		" (run_id, step_id, process_name, attempt, start_time, status, pid)"
+		" VALUES ($1, $2, $3, $4, pg_catalog.clock_timestamp(), 'RUNNING', $5)",
+		.nargs = 5,
+		.argtypes = {INT8OID, INT4OID, TEXTOID, INT4OID, INT4OID}
+	};
+	Params		params = {.n = 0};
+
+	params_put_int64(&params, run_id);
+	params_put_int32(&params, step_id);
+	params_put_text(&params, process_name);
+	params_put_int32(&params, attempt);
+	params_put_int32(&params, MyProcPid);
+	catalog_execute_write(&statement, &params);
+}
+
+void
+catalog_attempt_succeeded(int64 run_id, int32 step_id, int attempt, const AttemptCost *cost)
+{
+	static EtlStatement statement = {
+		.sql = "UPDATE etl.attempt_data SET end_time = pg_catalog.clock_timestamp(),"
+		" status = 'SUCCESS', count_rows = $4, table_size = $5, shared_blks_hit = $6,"
+		" shared_blks_read = $7, temp_blks_read = $8, temp_blks_written = $9, wal_bytes = $10"
+		" WHERE run_id = $1 AND step_id = $2 AND attempt = $3 AND status = 'RUNNING'",
+		.nargs = 10,
+		.argtypes = {INT8OID, INT4OID, INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
+		INT8OID, INT8OID}
+	};
+	Params		params = {.n = 0};
+
+	params_put_int64(&params, run_id);
+	params_put_int32(&params, step_id);
+	params_put_int32(&params, attempt);
+	put_cost(&params, cost);
+	if (catalog_execute_write(&statement, &params) != 1)
+		elog(ERROR, "attempt %d of step %d of run " INT64_FORMAT " is not logged as running",
+			 attempt, step_id, run_id);
+}
+
+bool
+catalog_attempt_failed(int64 run_id, int32 step_id, const char *process_name, int attempt,
+					   EtlStepStatus status, const ErrorData *error, TimestampTz retry_at,
+					   const AttemptCost *cost)
+{
+	static EtlStatement statement = {
+		.sql = "INSERT INTO etl.attempt_data AS a"
+		" (run_id, step_id, process_name, attempt, start_time, end_time, status, retry_at,"
+		"  error_message, sqlstate, error_detail, error_hint, error_context,"
+		"  count_rows, table_size, shared_blks_hit, shared_blks_read, temp_blks_read,"
+		"  temp_blks_written, wal_bytes)"
+		" VALUES ($1, $2, $3, $4, pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp(),"
+		"  $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
+		" ON CONFLICT (run_id, step_id, attempt) DO UPDATE"
+		" SET end_time = excluded.end_time, status = excluded.status,"
+		"  retry_at = excluded.retry_at, error_message = excluded.error_message,"
+		"  sqlstate = excluded.sqlstate, error_detail = excluded.error_detail,"
+		"  error_hint = excluded.error_hint, error_context = excluded.error_context,"
+		"  count_rows = excluded.count_rows, table_size = excluded.table_size,"
+		"  shared_blks_hit = excluded.shared_blks_hit,"
+		"  shared_blks_read = excluded.shared_blks_read,"
+		"  temp_blks_read = excluded.temp_blks_read,"
+		"  temp_blks_written = excluded.temp_blks_written, wal_bytes = excluded.wal_bytes"
+		" WHERE a.status = 'RUNNING'",
+		.nargs = 18,
+		.argtypes = {INT8OID, INT4OID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID,
+			TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+			INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID
+		}
+	};
+	Params		params = {.n = 0};
+
+	params_put_int64(&params, run_id);
+	params_put_int32(&params, step_id);
+	params_put_text(&params, process_name);
+	params_put_int32(&params, attempt);
+	params_put_text(&params, step_status_words[status]);
+	params_put_datum(&params, TimestampTzGetDatum(retry_at), retry_at == 0);
+	params_put_text(&params, error->message);
+	params_put_text(&params, unpack_sql_state(error->sqlerrcode));
+	params_put_text(&params, error->detail);
+	params_put_text(&params, error->hint);
+	params_put_text(&params, error->context);
+	put_cost(&params, cost);
+
+	return catalog_execute_write(&statement, &params) == 1;
+}
+
+void
+catalog_insert_unstarted(int64 run_id, int32 step_id, const char *process_name,
+						 EtlStepStatus status, const char *reason)
+{
+	static EtlStatement statement = {
+		.sql = "INSERT INTO etl.attempt_data"
+		" (run_id, step_id, process_name, attempt, start_time, end_time, status, error_message)"
+		" SELECT $1, $2, $3, 0, t.now, t.now, $4, $5"
+		" FROM pg_catalog.clock_timestamp() AS t(now)",
+		.nargs = 5,
+		.argtypes = {INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID}
+	};
+	Params		params = {.n = 0};
+
+	params_put_int64(&params, run_id);
+	params_put_int32(&params, step_id);
+	params_put_text(&params, process_name);
+	params_put_text(&params, step_status_words[status]);
+	params_put_text(&params, reason);
+	catalog_execute_write(&statement, &params);
+}

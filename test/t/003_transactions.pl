@@ -1,0 +1,214 @@
+# etl.run, etl.start and etl.wait inside the caller's transactions: what is not
+# committed, and locks that a run would wait for while its caller waits for it.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use EtlTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = etl_node('transactions');
+
+one($node, <<'EOT');
+CREATE SCHEMA out;
+CREATE TABLE source (n int);
+CREATE TABLE sink (n int);
+CREATE TABLE sink2 (n int);
+INSERT INTO source VALUES (1);
+SELECT etl.create_pipeline('p', target_schema => 'out', search_path => 'public');
+SELECT etl.add_step('p', 'copied', 'SELECT n FROM source');
+
+SELECT etl.create_pipeline('writer', target_schema => 'out', search_path => 'public');
+SELECT etl.add_step('writer', 'fill', 'INSERT INTO sink SELECT 1');
+SELECT etl.create_pipeline('writer2', target_schema => 'out', search_path => 'public');
+SELECT etl.add_step('writer2', 'fill2', 'INSERT INTO sink2 SELECT 1');
+SELECT etl.create_pipeline('advisory', target_schema => 'out');
+SELECT etl.add_step('advisory', 'needs_it', 'SELECT pg_advisory_xact_lock(42)::text AS n');
+SELECT etl.create_pipeline('slow', target_schema => 'out');
+SELECT etl.add_step('slow', 'sleeps', 'SELECT 1 AS n FROM pg_sleep(1)');
+EOT
+my $runs = 'SELECT count(*) FROM etl.run_log';
+
+# ---- what is not committed ----
+
+fails_like($node, ['BEGIN', 'INSERT INTO source VALUES (2)', "SELECT etl.run('p')"],
+	'25001', qr/HINT:.*etl\.start/s, 'etl.run after a write');
+fails_like($node, ['BEGIN', 'SAVEPOINT a', 'INSERT INTO source VALUES (2)', 'ROLLBACK TO a', "SELECT etl.run('p')"],
+	'25001', qr/has written anything/, 'etl.run after a write that was rolled back');
+fails_like($node, ['BEGIN READ ONLY', "SELECT etl.run('p')"], '25006', qr/read-only transaction/, 'etl.run, read only');
+fails_like($node, ['BEGIN READ ONLY', "SELECT etl.start('p')"], '25006', qr/read-only transaction/, 'etl.start, read only');
+is(one($node, $runs), 0, 'there was no run');
+is(one($node, "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT count(*) FROM source; SELECT etl.run('p') > 0; COMMIT"),
+	"1\nt", 'etl.run, serializable');
+is(one($node, 'SELECT count(*) FROM out.copied'), 1, 'etl.run, serializable: published');
+
+# At commit the run starts, and sees what the transaction has written and defined.
+my $s = session($node);
+say_sql($s, "BEGIN; INSERT INTO source VALUES (2)");
+say_sql($s, "SELECT etl.create_pipeline('new', target_schema => 'out', search_path => 'public')");
+say_sql($s, "SELECT etl.add_step('new', 'counted', 'SELECT count(*) AS n FROM source')");
+my $id = say_sql($s, "SELECT etl.start('new')");
+like($id, qr/^\d+$/, 'etl.start after a write returns a run');
+my ($sql_out, $sql_err) = say_sql($s, "SAVEPOINT a; SELECT etl.wait($id)");
+like($sql_err, qr/run $id has not been started.*starts when the current transaction commits/s, 'etl.wait before the commit');
+is(one($node, "SELECT count(*) FROM etl.run_log WHERE run_id = $id"), 0, 'before the commit there is no run');
+is(one($node, "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'etl_framework%'"), 0, 'and no process');
+fails_like($node, "SELECT etl.wait($id)", '42704', qr/does not exist/, 'etl.wait of others before the commit');
+say_sql($s, 'ROLLBACK TO a; COMMIT');
+is(say_sql($s, "SELECT etl.wait($id)"), 'SUCCESS', 'after the commit etl.wait waits for it');
+is(one($node, 'SELECT n FROM out.counted'), 2, 'the run has seen all');
+
+# never when it is rolled back
+$id = say_sql($s, "BEGIN; INSERT INTO source VALUES (3); SELECT etl.start('p')");
+say_sql($s, 'ROLLBACK');
+($sql_out, $sql_err) = say_sql($s, "SELECT etl.wait($id)");
+like($sql_err, qr/run $id does not exist/, 'after a rollback there is no run');
+
+my $before = one($node, $runs);
+say_sql($s, "BEGIN; INSERT INTO source VALUES (3); SAVEPOINT a; SELECT etl.start('p'); ROLLBACK TO a; COMMIT");
+say_sql($s, "BEGIN; SAVEPOINT a; INSERT INTO source VALUES (4); SAVEPOINT b; SELECT etl.start('p'); RELEASE b; ROLLBACK TO a; COMMIT");
+say_sql($s, <<'EOT');
+DO $$BEGIN
+	INSERT INTO source VALUES (5);
+	BEGIN
+		PERFORM etl.start('p');
+		RAISE division_by_zero;
+	EXCEPTION WHEN division_by_zero THEN NULL;
+	END;
+END$$
+EOT
+nothing_left($node, 'rolled back to a savepoint');
+is(one($node, $runs), $before, 'rolled back to a savepoint: there was no run');
+
+($sql_out, $sql_err) = say_sql($s, <<'EOT');
+CREATE TABLE late (n int UNIQUE DEFERRABLE INITIALLY DEFERRED);
+BEGIN; SELECT etl.start('p'); INSERT INTO late VALUES (1), (1); SELECT etl.start('writer'); COMMIT
+EOT
+like($sql_err, qr/duplicate key/, 'a commit that fails');
+one($node, "SELECT etl.wait(max(run_id)) FROM etl.run_log");
+is(one($node, $runs), $before + 1, 'a commit that fails: only what was started before the first write has run');
+$before++;
+
+# two at once, one of them in a subtransaction that stays
+$sql_out = say_sql($s, "BEGIN; INSERT INTO source VALUES (6); SELECT etl.start('p'); SAVEPOINT a; SELECT etl.start('writer'); RELEASE a; COMMIT");
+is(join(' ', map { one($node, "SELECT etl.wait($_)") } split /\n/, $sql_out), 'SUCCESS SUCCESS', 'two in one transaction');
+is(one($node, $runs), $before + 2, 'two in one transaction: two runs');
+
+# two of one pipeline: which of them comes first is not said
+$sql_out = say_sql($s, "BEGIN; INSERT INTO source VALUES (7); SELECT etl.start('slow', on_conflict => 'wait'); SELECT etl.start('slow', on_conflict => 'wait'); COMMIT");
+is(join(' ', map { one($node, "SELECT etl.wait($_)") } split /\n/, $sql_out), 'SUCCESS SUCCESS', "a pipeline's second run of a transaction, with wait");
+$sql_out = say_sql($s, "BEGIN; INSERT INTO source VALUES (7); SELECT etl.start('slow'); SELECT etl.start('slow'); COMMIT");
+is(join(' ', sort map { one($node, "SELECT etl.wait($_)") } split /\n/, $sql_out), 'FAILED SUCCESS', "a pipeline's second run of a transaction, with error");
+
+($sql_out, $sql_err) = say_sql($s, "BEGIN; INSERT INTO source VALUES (8); SELECT etl.start('p'); PREPARE TRANSACTION 'gid'");
+like($sql_err, qr/cannot PREPARE a transaction that has called etl\.start/, 'PREPARE TRANSACTION');
+say_sql($s, 'ROLLBACK');
+is(one($node, 'SELECT count(*) FROM source WHERE n = 8'), 0, 'PREPARE TRANSACTION: rolled back');
+nothing_left($node, 'etl.start in transactions');
+
+# ---- locks of who waits ----
+
+# The statements end soon, with an error that says what is in whose way.
+sub is_refused
+{
+	my ($test, $sql, $pattern, $step, $state) = @_;
+	my ($rc, $out, $err, $seconds) = finish_sql(begin_sql($node, $sql));
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is(sql_state($err), $state // '40P01', "$test: SQLSTATE");
+	like($err, $pattern, "$test: message");
+	cmp_ok($seconds, '<', 6, "$test: within seconds");
+	is(last_run($node, 'status'), 'CANCELLED', "$test: run");
+	nothing_left($node, $test);
+	return;
+}
+
+is_refused('lock of the caller', ['BEGIN', 'LOCK TABLE sink IN SHARE MODE', "SELECT etl.run('writer')"],
+	qr/step "fill" waits for RowExclusiveLock on relation (public\.)?sink,.*HINT:.*etl\.start/s);
+is_refused('advisory lock of the caller', ['SELECT pg_advisory_lock(42)', "SELECT etl.run('advisory')"],
+	qr/step "needs_it" waits for ExclusiveLock on /);
+
+# through a third session
+my $third = session($node);
+say_sql($third, 'BEGIN; LOCK TABLE sink2 IN SHARE MODE');
+my $job = begin_sql($node, ['BEGIN', 'LOCK TABLE sink IN SHARE MODE', "SELECT etl.run('writer2')"]);
+poll_ok($node, "SELECT count(*) = 1 FROM pg_locks WHERE relation = 'sink2'::regclass AND NOT granted", 'the step waits for the third session');
+Time::HiRes::usleep(500_000);
+is(last_run($node, 'status'), 'RUNNING', 'as long as that goes on, so does the run');
+$third->{stdin} .= "INSERT INTO sink VALUES (1);\n";
+$third->{run}->pump_nb;
+my ($rc, $out, $err, $seconds) = finish_sql($job);
+is(sql_state($err), '40P01', 'through a third session: SQLSTATE');
+like($err, qr/step "fill2" waits for RowExclusiveLock on relation (public\.)?sink2,/, 'through a third session: message');
+say_sql($third, 'ROLLBACK');
+nothing_left($node, 'through a third session');
+
+# publishing
+is_refused('read lock of the caller', ['BEGIN', 'SELECT count(*) FROM out.copied', "SELECT etl.run('p')"],
+	qr/step "copied" cannot be published .* on relation "?out"?\.copied/);
+
+# etl.wait
+my $wait = "SELECT etl.wait((SELECT max(run_id) FROM etl.run_log))";
+sub wait_is_refused
+{
+	my ($test, $setup, $start, $reason) = @_;
+	my $locker = session($node);
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	say_sql($locker, "BEGIN; $setup");
+	my $run = one($node, $start);
+	is(say_sql($locker, "SELECT etl.wait($run)"), 'CANCELLED', "$test: etl.wait returns");
+	like(last_run($node, 'error_message'), $reason, "$test: reason");
+	say_sql($locker, 'ROLLBACK');
+	$locker->quit;
+	nothing_left($node, $test);
+	return;
+}
+wait_is_refused('lock of who is in etl.wait', 'LOCK TABLE sink IN SHARE MODE', "SELECT etl.start('writer')",
+	qr/step "fill" waits for RowExclusiveLock on relation (public\.)?sink,/);
+wait_is_refused('read lock of who is in etl.wait', 'SELECT count(*) FROM out.copied', "SELECT etl.start('p')",
+	qr/step "copied" cannot be published .* on relation "?out"?\.copied/);
+
+# A lock of somebody who does not wait for the run is waited for.
+say_sql($third, 'BEGIN; SELECT count(*) FROM out.copied; LOCK TABLE sink IN SHARE MODE');
+$job = begin_sql($node, "SELECT etl.run('p')");
+my $other = begin_sql($node, "SELECT etl.run('writer')");
+poll_ok($node, "SELECT count(*) = 1 FROM pg_locks WHERE relation = 'sink'::regclass AND NOT granted", 'a lock of somebody else: the step waits');
+poll_ok($node, "SELECT count(*) = 1 FROM etl.log WHERE process_name = 'copied' AND status = 'SUCCESS' AND run_id IN (SELECT run_id FROM etl.run_log WHERE status = 'RUNNING')",
+	'a lock of somebody else: publishing waits');
+Time::HiRes::usleep(600_000);
+is(one($node, "SELECT count(*) FROM etl.run_log WHERE status = 'RUNNING'"), 2, 'a lock of somebody else: both go on');
+say_sql($third, 'COMMIT');
+($rc, $out, $err) = finish_sql($job);
+is($rc, 0, 'a lock of somebody else: published when it is free');
+($rc, $out, $err) = finish_sql($other);
+is($rc, 0, 'a lock of somebody else: the step goes on when it is free');
+nothing_left($node, 'a lock of somebody else');
+
+# Whoever reads the run's staging tables (pg_dump, say) does not hold up its end,
+# nor its cancellation.
+one($node, <<'EOT');
+SELECT etl.create_pipeline('staged', target_schema => 'out');
+SELECT etl.add_step('staged', 'early', 'SELECT 1 AS n', keep => false);
+SELECT etl.add_step('staged', 'reader', 'SELECT n FROM early, pg_sleep(1)');
+SELECT etl.add_step('staged', 'sleeps', 'SELECT n FROM reader, pg_sleep(600)');
+EOT
+$job = begin_sql($node, "SELECT etl.run('staged')");
+step_pid($node, 'reader');
+my $staging = one($node, "SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname LIKE 'etl\\_staging\\_%'");
+say_sql($third, "BEGIN; SELECT count(*) FROM $staging.early");
+step_pid($node, 'sleeps');
+one($node, "SELECT etl.cancel(" . last_run($node, 'run_id') . ")");
+poll_ok($node, "SELECT status = 'CANCELLED' FROM etl.run_log ORDER BY run_id DESC LIMIT 1", 'a reader of staging does not hold up a run');
+say_sql($third, 'COMMIT');
+finish_sql($job);
+nothing_left($node, 'a reader of staging');
+
+$s->quit;
+$third->quit;
+done_testing();
