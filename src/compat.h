@@ -90,7 +90,7 @@
 /*
  * From 16 on a bulk insert extends its heap by as many pages as it has already
  * added, up to 64, so that a small table would end in as many empty pages as it
- * has full ones.  This keeps the surplus below two hundredths of the table.  (Users
+ * has full ones.  This keeps the surplus below two percent of the table.  (Users
  * include access/hio.h and storage/bufmgr.h.)
  */
 #if PG_VERSION_NUM >= 160000

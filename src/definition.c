@@ -319,10 +319,17 @@ check_command_step(const Step *step)
 					   step->process_name)));
 }
 
+/*
+ * A query step that reads its own name would read the table that it makes.  A
+ * command step makes none: it may well be named like the table that it writes.
+ */
 static void
 check_self_reference(const Pipeline *pipeline, const Step *step, const List *refs)
 {
 	ListCell   *lc;
+
+	if (step->kind != ETL_STEP_QUERY)
+		return;
 
 	foreach(lc, refs)
 	{

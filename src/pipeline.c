@@ -153,7 +153,8 @@ add_references(PipelineGraph *graph, int index, const List *references)
 	{
 		int			upstream = pipeline_find_reference(graph, lfirst(lc));
 
-		if (upstream >= 0)
+		/* a command step may be named like the table that it writes */
+		if (upstream >= 0 && upstream != index)
 			dag_add_edge(graph->dag, upstream, index);
 	}
 }

@@ -86,7 +86,8 @@ extern void pipeline_check_unselected(const PipelineGraph *graph, const bool *se
 /*
  * The names that the run wants to publish under must be free, or be taken by
  * the tables that the registry has for them.  Raises duplicate_table (or
- * duplicate_object for a type).  selected may be NULL: all steps.
+ * duplicate_object for a type), and undefined_schema where there is no target
+ * schema for them.  selected may be NULL: all steps.
  */
 extern void pipeline_check_targets(const PipelineGraph *graph, const bool *selected);
 

@@ -325,6 +325,8 @@ scheduler_check_worker(int step, WorkerSlot *slot, void *arg)
 									 what ? what : "a lock"),
 							psprintf("Process %d waits for process %d, directly or through others.",
 									 slot->pid, check->pids[i]),
+							what && strstr(what, "virtual transaction") ?
+							"While sessions wait for the run, in etl.run or etl.wait, it cannot wait for all older snapshots to go: use etl.start, and look at etl.run_log." :
 							"Commit before the run, or start it with etl.start and wait for it in a new transaction.");
 		return;
 	}

@@ -34,7 +34,7 @@ $ENV{PGCLIENTENCODING} = 'UTF8';
 
 my $node = PostgreSQL::Test::Cluster->new('property');
 $node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
-$node->append_conf('postgresql.conf', "fsync = off\nmax_worker_processes = 16\nlog_min_messages = fatal\n");
+$node->append_conf('postgresql.conf', "fsync = off\nmax_worker_processes = 16\njit = off\nlog_min_messages = fatal\n");
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION etl_framework');
 $node->safe_psql('postgres', slurp_file("$FindBin::RealBin/Property/chaos.sql"));

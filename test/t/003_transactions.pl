@@ -196,13 +196,13 @@ one($node, <<'EOT');
 SELECT etl.create_pipeline('staged', target_schema => 'out');
 SELECT etl.add_step('staged', 'early', 'SELECT 1 AS n', keep => false);
 SELECT etl.add_step('staged', 'reader', 'SELECT n FROM early, pg_sleep(1)');
-SELECT etl.add_step('staged', 'sleeps', 'SELECT n FROM reader, pg_sleep(600)');
+SELECT etl.add_step('staged', 'endless', 'SELECT n FROM reader, pg_sleep(600)');
 EOT
 $job = begin_sql($node, "SELECT etl.run('staged')");
 step_pid($node, 'reader');
 my $staging = one($node, "SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname LIKE 'etl\\_staging\\_%'");
 say_sql($third, "BEGIN; SELECT count(*) FROM $staging.early");
-step_pid($node, 'sleeps');
+step_pid($node, 'endless');
 one($node, "SELECT etl.cancel(" . last_run($node, 'run_id') . ")");
 poll_ok($node, "SELECT status = 'CANCELLED' FROM etl.run_log ORDER BY run_id DESC LIMIT 1", 'a reader of staging does not hold up a run');
 say_sql($third, 'COMMIT');
