@@ -135,7 +135,7 @@ SELECT etl.add_step('etl_def', 's', 'SELECT 1 AS x FORM t');
 SELECT etl.add_step('etl_def', 's', '-- nothing');
 SELECT etl.add_step('etl_def', 's', 'BEGIN');
 SELECT etl.add_step('etl_def', 's', 'SELECT * FROM s');
-SELECT etl.add_step('etl_def', 's', 'INSERT INTO etl_def.s VALUES (1)');
+SELECT etl.add_step('etl_def', 's', 'SELECT * FROM etl_def.s');
 SELECT etl.add_step('etl_def', 's', 'SELECT 1 AS x', depends_on => '{extract,s}');
 SELECT etl.add_step('etl_def', 's', 'SELECT 1 AS x', depends_on => '{""}');
 SELECT etl.add_step('etl_def', 's', 'SELECT 1 AS x', depends_on => '{NULL}');

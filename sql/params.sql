@@ -13,7 +13,7 @@ SELECT etl.param(NULL);
 SELECT etl.param(NULL, 'default');
 SET etl_framework.params = '{"text": "a", "int": 7, "num": 1.50, "big": 1e30, "neg": -0.001, "yes": true, "no": false, "null": null, "list": [1, "b", null], "object": {"k": {"l": 1}}, "": "no name", "ü ñ": "名前", "quote''d": "it''s \"so\" \\ $$"}';
 SELECT n AS name, etl.param(n) AS value, etl.param(n, 'default') AS or_default
-  FROM unnest('{text,int,num,big,neg,yes,no,null,list,object,"","ü ñ",quote''d,TEXT,missing,k}'::text[]) AS n;
+  FROM unnest('{text,int,num,big,neg,yes,no,"null",list,object,"","ü ñ",quote''d,TEXT,missing,k}'::text[]) AS n;
 SELECT etl.param('list')::jsonb -> 1 AS element, etl.param('object')::jsonb #>> '{k,l}' AS nested, etl.param('int')::int + 1 AS number;
 SELECT pg_typeof(etl.param('int'));
 -- the setting decides, at every moment
@@ -30,7 +30,7 @@ SET etl_framework.params = '[1]';
 SELECT etl.param('text');
 SELECT etl.param('text');
 SET etl_framework.params = '{"text": ';
-SELECT etl.param('text');
+SELECT split_part(t, ':', 1) FROM pg_temp.try($$SELECT etl.param('text')$$) t LIMIT 1;
 SET etl_framework.params = '{"text": "again"}';
 SELECT etl.param('text');
 RESET etl_framework.params;
@@ -75,8 +75,8 @@ RESET etl_framework.params;
 -- one that does not fit
 SELECT * FROM pg_temp.try($sql$SELECT etl.run('params', params => '{"day": "yesterweek"}', steps => '{of_day}')$sql$);
 -- a large one
-SELECT length(params::text) FROM etl.run_log WHERE run_id = etl.run('params', steps => '{all_of_them}',
-	params => jsonb_build_object('odd', repeat('x', 1000000)));
+SELECT etl.run('params', steps => '{all_of_them}', params => jsonb_build_object('odd', repeat('x', 1000000))) AS run_id \gset
+SELECT length(params::text) FROM etl.run_log WHERE run_id = :run_id;
 SELECT length(odd) FROM params.all_of_them;
 
 -- etl.start has them at commit
@@ -94,10 +94,6 @@ SELECT etl.alter_step('params', 'of_day', $${
 ANALYZE sales;
 SELECT * FROM pg_temp.try($sql$SELECT etl.run('params', params => '{"limit": 10}', steps => '{of_day}')$sql$);
 SELECT * FROM params.of_day;
-SET debug_parallel_query = on;
-SET force_parallel_mode = on;
-SET etl_framework.params = '{"day": "parallel"}';
-SELECT etl.param('day');
 
 SELECT pg_temp.forget('params');
 DROP SCHEMA params_source CASCADE;

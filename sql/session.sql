@@ -36,14 +36,17 @@ CREATE FUNCTION session_state() RETURNS TABLE (what text, value text) LANGUAGE s
 	UNION ALL SELECT 'channels', (SELECT string_agg(c, ' ') FROM pg_listening_channels() c)
 	UNION ALL SELECT 'lastval', lastval_or_not()
 $$;
+CREATE TABLE state_before (what text, value text);
+CREATE TABLE state_after (what text, value text);
 CREATE ROLE regress_session_other;
 
 -- before: what a fresh worker has
 SELECT etl.create_pipeline('session', max_parallel => 1, retry_delay => '0');
-SELECT etl.add_step('session', 'before', 'SELECT * FROM session_state()', execution_order => 1);
-SELECT etl.add_step('session', 'after', 'SELECT * FROM session_state()', execution_order => 3);
+SELECT etl.add_step('session', 'before', 'TRUNCATE state_before; INSERT INTO state_before SELECT * FROM session_state()', execution_order => 1);
+SELECT etl.add_step('session', 'after', 'TRUNCATE state_after; INSERT INTO state_after SELECT * FROM session_state()', execution_order => 3);
 SELECT * FROM pg_temp.try($$SELECT etl.run('session')$$);
-SELECT what, replace(value, current_setting('TimeZone'), '(time zone)') AS value FROM session.before;
+SELECT * FROM state_before WHERE what <> 'time zone';
+SELECT count(*) FROM state_before JOIN state_after USING (what) WHERE state_before.value IS NOT DISTINCT FROM state_after.value;
 SELECT count(DISTINCT pid) FROM etl.log WHERE pipeline = 'session';
 
 -- a step that leaves all of that behind, then: is there a difference?
@@ -62,9 +65,10 @@ BEGIN
 	run := leaves(statements);
 	COMMIT;
 	said := etl.wait(run);
+	SELECT said || coalesce(': ' || error_message, '') INTO said FROM etl.log WHERE run_id = run AND process_name = 'leaves';
 	SELECT string_agg(format('%s: %s, %s', what, b.value, a.value), '; ')
 	  INTO difference
-	  FROM session.before b FULL JOIN session.after a USING (what)
+	  FROM state_before b FULL JOIN state_after a USING (what)
 	 WHERE a.value IS DISTINCT FROM b.value;
 	INSERT INTO noted VALUES (statements, said || coalesce(', differs: ' || difference, ''));
 	PERFORM etl.drop_step('session', 'leaves');
@@ -75,20 +79,28 @@ CALL show_leaving('SET work_mem = ''3MB''; SET app.own = ''1''; SET TimeZone = '
 CALL show_leaving('SET search_path = pg_catalog; SET default_transaction_isolation = ''serializable''');
 CALL show_leaving('SET etl_framework.params = ''{"a": 1}''');
 CALL show_leaving('SET LOCAL maintenance_work_mem = ''77MB''');
-CALL show_leaving('SELECT set_config(''work_mem'', ''5MB'', false), set_config(''app.own'', ''2'', false)');
+CALL show_leaving('SELECT set_config(''work_mem'', ''5MB'', false) AS a, set_config(''app.own'', ''2'', false) AS b');
 CALL show_leaving('SET ROLE regress_session_other');
 CALL show_leaving('SET SESSION AUTHORIZATION regress_session_other');
 CALL show_leaving('CREATE TEMP TABLE left_behind AS SELECT 1 AS n; CREATE TEMP VIEW left_too AS SELECT 1 AS n');
 CALL show_leaving('PREPARE left_behind AS SELECT 1');
 CALL show_leaving('DECLARE left_behind CURSOR WITH HOLD FOR SELECT generate_series(1, 10); FETCH 2 FROM left_behind');
-CALL show_leaving('SELECT pg_advisory_lock(77), pg_advisory_lock_shared(1, 2)');
+CALL show_leaving('SELECT pg_advisory_lock(77)::text AS a, pg_advisory_lock_shared(1, 2)::text AS b');
 CALL show_leaving('SELECT nextval(''session_source.numbers'')');
 CALL show_leaving('DO ''BEGIN EXECUTE ''''LISTEN left_behind''''; END''');
 CALL show_leaving('DO ''BEGIN SET work_mem = ''''9MB''''; PERFORM pg_advisory_lock(1); RAISE EXCEPTION ''''fails''''; END''');
 CALL show_leaving('DO ''BEGIN SET work_mem = ''''9MB''''; COMMIT; PERFORM 1 / 0; END''');
 CALL show_leaving('SET CONSTRAINTS ALL DEFERRED; SET TRANSACTION READ ONLY');
-CALL show_leaving('SELECT setseed(0.5)');
 SELECT * FROM noted;
+
+-- nor does an attempt reach the next one
+TRUNCATE noted;
+SELECT setval('numbers', 1, false);
+SELECT etl.add_step('session', 'leaves', $$DO 'BEGIN INSERT INTO session_source.noted SELECT * FROM session_state() WHERE what IN (''setting'', ''own setting'', ''locks''); IF nextval(''session_source.numbers'') = 1 THEN SET work_mem = ''9MB''; SET app.own = ''3''; PERFORM pg_advisory_lock(1); RAISE serialization_failure; END IF; END'$$, execution_order => 2);
+SELECT * FROM pg_temp.try($$SELECT etl.run('session')$$);
+SELECT step, attempt, status FROM pg_temp.steps('session') WHERE step = 'leaves';
+SELECT * FROM noted;
+SELECT etl.drop_step('session', 'leaves');
 
 -- random() is not what setseed in another step has made of it
 SELECT etl.add_step('session', 'leaves', 'SELECT setseed(0.5)::text AS s', execution_order => 2);

@@ -53,6 +53,10 @@
 #define PUBLISH_RETRY_MIN_MS	10
 #define PUBLISH_RETRY_MAX_MS	1000
 
+/* For how long a run that ends waits for those who read its staging tables. */
+#define CLEAN_UP_TRIES			20
+#define CLEAN_UP_RETRY_MS		100
+
 /* What an observer sees: process title and pg_stat_activity. */
 static void
 coordinator_show(RunState *run, const char *phase)
@@ -169,6 +173,9 @@ coordinator_insert_run(RunState *run)
 	catalog_insert_run(&row);
 	runstate_commit(run);
 
+	SetConfigOption("application_name",
+					psprintf("%s run " INT64_FORMAT, ETL_EXTENSION_NAME, run->run_id),
+					PGC_USERSET, PGC_S_OVERRIDE);
 	run->started = GetCurrentTimestamp();
 	run->deadline = DT_NOEND;
 	if (run->pipeline->run_timeout_ms != CATALOG_NO_TIMEOUT)
@@ -262,7 +269,10 @@ coordinator_begin_run(RunState *run)
 		if (coordinator_take_turn(run, pipeline->name))
 		{
 			coordinator_load(run);
+			/* what a crashed run left may be in use */
+			runstate_allow_interrupts();
 			run->staging = staging_create(run->request->pipeline_id, run->request->owner);
+			runstate_forbid_interrupts();
 			coordinator_insert_run(run);
 			begun = true;
 		}
@@ -333,6 +343,16 @@ coordinator_try_publish(RunState *run)
 	Oid			blocked;
 
 	runstate_begin(run);
+
+	/* tables that are not kept, and that somebody was reading when they should go */
+	for (int i = 0; i < run->graph->nsteps; i++)
+	{
+		RunStep    *rs = &run->steps[i];
+
+		if (OidIsValid(rs->relid) && !run->graph->steps[i]->keep && !rs->dropped &&
+			!staging_drop_table(rs->relid))
+			return rs->relid;
+	}
 	blocked = publish_outputs(run->pipeline->id, run->run_id,
 							  run->pipeline->target_schema, coordinator_outputs(run));
 	if (OidIsValid(blocked))
@@ -445,11 +465,13 @@ coordinator_clean_up(RunState *run)
 {
 	PG_TRY();
 	{
-		staging_drop(run->staging);
+		for (int i = 0; !staging_drop(run->staging, false) && i < CLEAN_UP_TRIES; i++)
+			runstate_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													  CLEAN_UP_RETRY_MS));
 	}
 	PG_CATCH();
 	{
-		/* the pipeline's next run tries again */
+		/* the pipeline's next run tries again, as where a table stayed in use */
 		EmitErrorReport();
 		FlushErrorState();
 		AbortOutOfAnyTransaction();

@@ -36,6 +36,14 @@
 #define LOCK_CLASS_PIPELINE		0xE701
 #define LOCK_CLASS_RUN			0xE702
 
+/*
+ * How a run is waited for: until it ends, or for some time.  Both conflict with
+ * the coordinator's ExclusiveLock.  Who waits for some time only is no reason to
+ * end a run that waits for that session: it will give way.
+ */
+#define LOCK_RUN_PATIENT		ShareLock
+#define LOCK_RUN_TIMED			RowShareLock
+
 /* How many processes a chain of waiters may lead through. */
 #define LOCK_MAX_CHAIN			1000
 
@@ -137,6 +145,7 @@ lock_wait_for_run(int64 run_id, int64 timeout_ms)
 	MemoryContext oldcontext = CurrentMemoryContext;
 	ResourceOwner oldowner = CurrentResourceOwner;
 	LOCKTAG		tag;
+	LOCKMODE	mode = timeout_ms < 0 ? LOCK_RUN_PATIENT : LOCK_RUN_TIMED;
 	char		timeout[32];
 	volatile bool result = true;
 
@@ -154,8 +163,8 @@ lock_wait_for_run(int64 run_id, int64 timeout_ms)
 	{
 		(void) set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_LOCAL, true, 0, false);
-		(void) LockAcquire(&tag, ShareLock, false, false);
-		LockRelease(&tag, ShareLock, false);
+		(void) LockAcquire(&tag, mode, false, false);
+		LockRelease(&tag, mode, false);
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(oldcontext);
 		CurrentResourceOwner = oldowner;
@@ -196,7 +205,7 @@ lock_run_waiters(int64 run_id, int **pids)
 		LockInstanceData *lock = &locks->locks[i];
 
 		if (memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) == 0 &&
-			lock->waitLockMode != NoLock)
+			lock->waitLockMode == LOCK_RUN_PATIENT)
 			(*pids)[n++] = lock->pid;
 	}
 	return n;

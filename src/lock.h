@@ -41,7 +41,7 @@ extern int	lock_run_holder(int64 run_id);
  */
 extern bool lock_wait_for_run(int64 run_id, int64 timeout_ms);
 
-/* The processes that are in lock_wait_for_run; *pids is palloc'd. */
+/* The processes that are in lock_wait_for_run without a time-out; *pids is palloc'd. */
 extern int	lock_run_waiters(int64 run_id, int **pids);
 
 /* Does a process wait for another one's lock, directly or through others? */

@@ -154,7 +154,9 @@ add_references(PipelineGraph *graph, int index, const List *references)
 		int			upstream = pipeline_find_reference(graph, lfirst(lc));
 
 		/* a command step may be named like the table that it writes */
-		if (upstream >= 0 && upstream != index)
+		if (upstream == index && graph->steps[index]->kind != ETL_STEP_QUERY)
+			continue;
+		if (upstream >= 0)
 			dag_add_edge(graph->dag, upstream, index);
 	}
 }

@@ -28,6 +28,7 @@
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
 #include "miscadmin.h"
+#include "staging.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
@@ -82,17 +83,22 @@ publish_rename_indexes(Relation relation, Oid target)
 			RenameRelationInternal(lfirst_oid(lc), other, true, true);
 	}
 	list_free(indexes);
+	CommandCounterIncrement();
 }
 
-/* Moves a table, with its partitions and all that belongs to them. */
-static void
+/*
+ * Moves a table, with its partitions and all that belongs to them.  False where
+ * somebody is using it.
+ */
+static bool
 publish_move(Oid relid, Oid target, ObjectAddresses *moved)
 {
 	List	   *relids;
 	ListCell   *lc;
 
-	LockRelationOid(relid, AccessExclusiveLock);
-	relids = find_all_inheritors(relid, AccessExclusiveLock, NULL);
+	if (!staging_try_lock(relid))
+		return false;
+	relids = find_all_inheritors(relid, NoLock, NULL);
 	foreach(lc, relids)
 	{
 		Relation	relation = table_open(lfirst_oid(lc), NoLock);
@@ -103,6 +109,7 @@ publish_move(Oid relid, Oid target, ObjectAddresses *moved)
 		table_close(relation, NoLock);
 	}
 	list_free(relids);
+	return true;
 }
 
 /*
@@ -174,7 +181,8 @@ publish_outputs(int32 pipeline_id, int64 run_id, const char *target_schema, List
 	{
 		PublishOutput *output = lfirst(lc);
 
-		publish_move(output->relid, target, moved);
+		if (!publish_move(output->relid, target, moved))
+			return output->relid;
 		CommandCounterIncrement();
 		publish_grant_defaults(output->relid, target);
 	}

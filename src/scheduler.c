@@ -73,8 +73,10 @@ scheduler_release(RunState *run, int step)
 	if (run->graph->steps[step]->keep || rs->dropped || !OidIsValid(rs->relid) ||
 		dag_run_pending_readers(run->dag, step) > 0)
 		return;
-	staging_drop_table(rs->relid);
-	rs->dropped = true;
+	/* if somebody is reading it, it has to stay until the run is published */
+	runstate_begin(run);
+	rs->dropped = staging_drop_table(rs->relid);
+	runstate_commit(run);
 }
 
 static void

@@ -23,9 +23,11 @@
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_namespace.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -65,8 +67,26 @@ staging_relations(Oid staging, int limit)
 	return result;
 }
 
-void
-staging_drop(Oid staging)
+bool
+staging_try_lock(Oid relid)
+{
+	List	   *relids;
+	ListCell   *lc;
+
+	if (!ConditionalLockRelationOid(relid, AccessExclusiveLock))
+		return false;
+	relids = find_all_inheritors(relid, NoLock, NULL);
+	foreach(lc, relids)
+	{
+		if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessExclusiveLock))
+			return false;
+	}
+	list_free(relids);
+	return true;
+}
+
+bool
+staging_drop(Oid staging, bool wait)
 {
 	for (;;)
 	{
@@ -74,6 +94,7 @@ staging_drop(Oid staging)
 		List	   *relations;
 		ListCell   *lc;
 		bool		last;
+		bool		in_use = false;
 
 		StartTransactionCommand();
 		PushActiveSnapshot(GetTransactionSnapshot());
@@ -84,10 +105,15 @@ staging_drop(Oid staging)
 		{
 			ObjectAddress object;
 
+			if (!wait && !staging_try_lock(lfirst_oid(lc)))
+			{
+				in_use = true;
+				continue;
+			}
 			ObjectAddressSet(object, RelationRelationId, lfirst_oid(lc));
 			add_exact_object_address(&object, objects);
 		}
-		if (last)
+		if (last && !in_use)
 		{
 			ObjectAddress object;
 
@@ -99,8 +125,8 @@ staging_drop(Oid staging)
 		free_object_addresses(objects);
 		PopActiveSnapshot();
 		CommitTransactionCommand();
-		if (last)
-			return;
+		if (last || in_use)
+			return !in_use;
 	}
 }
 
@@ -151,18 +177,17 @@ staging_drop_empty(Oid staging)
 	performDeletion(&object, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
 }
 
-void
+bool
 staging_drop_table(Oid relid)
 {
 	ObjectAddress object;
 
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	if (!staging_try_lock(relid))
+		return false;
 	ObjectAddressSet(object, RelationRelationId, relid);
 	performDeletion(&object, DROP_CASCADE,
 					PERFORM_DELETION_INTERNAL | PERFORM_DELETION_QUIETLY);
-	PopActiveSnapshot();
-	CommitTransactionCommand();
+	return true;
 }
 
 Oid
@@ -193,7 +218,7 @@ staging_create(int32 pipeline_id, Oid owner)
 	CommitTransactionCommand();
 
 	if (OidIsValid(staging))
-		staging_drop(staging);
+		(void) staging_drop(staging, true);
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());

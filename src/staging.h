@@ -20,8 +20,18 @@
  */
 extern Oid	staging_create(int32 pipeline_id, Oid owner);
 
-/* Drops the schema with all that is in it, in transactions of its own. */
-extern void staging_drop(Oid staging);
+/*
+ * Drops the schema with all that is in it, in transactions of its own.  wait:
+ * until nobody uses any of it; otherwise what somebody is using stays, and with
+ * it the schema: then it returns false.
+ */
+extern bool staging_drop(Oid staging, bool wait);
+
+/*
+ * Locks a table and its partitions, to be dropped or moved in the current
+ * transaction.  False where somebody is using one: nothing is waited for.
+ */
+extern bool staging_try_lock(Oid relid);
 
 /*
  * Drops the schema in the current transaction; raises
@@ -29,7 +39,10 @@ extern void staging_drop(Oid staging);
  */
 extern void staging_drop_empty(Oid staging);
 
-/* Gives back the storage of one table, in a transaction of its own. */
-extern void staging_drop_table(Oid relid);
+/*
+ * Gives back the storage of one table, in the current transaction.  False, and
+ * it stays, where somebody is using it.
+ */
+extern bool staging_drop_table(Oid relid);
 
 #endif							/* ETL_STAGING_H */

@@ -1,0 +1,273 @@
+# Many steps in one run, and many runs: what the processes of a run keep, what
+# they leave behind, and what a step costs.
+#
+# The same few steps' worth of memory must do for thousands: between a gate
+# near the beginning of a run and one at its end no process of the run may have
+# grown by more than MEMORY_LIMIT, not counting what the server caches of
+# relations, functions and the catalogs.
+#
+#	ETL_SCALE_STEPS=n		steps in a run (2000)
+#	ETL_SCALE_RUNS=n		small runs in a row (50)
+#	ETL_SCALE_SHAPES=a,b	some of: wide chain layered commands dropped (all)
+#
+# The figures are in the test's log, as "# ...".
+
+use strict;
+use warnings FATAL => 'all';
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+use constant MEMORY_LIMIT => 20_000_000;
+use constant WARM_UP => 100;
+
+my $steps = $ENV{ETL_SCALE_STEPS} || 2000;
+my $runs = $ENV{ETL_SCALE_RUNS} || 50;
+my @shapes = split /,/, $ENV{ETL_SCALE_SHAPES} || 'wide,chain,layered,commands,dropped';
+
+# What is cached, and where it lives: not ours, and bounded by the number of
+# relations that there are.
+my $caches = qr/^(CacheMemoryContext|Relcache by OID|smgr relation table|PgStat|RI |PLpgSQL|Function|LOCALLOCK|TypeCache|Type information cache|Operator|Prepared)/;
+
+my $node = PostgreSQL::Test::Cluster->new('scale');
+$node->init;
+
+# Locks: to publish n tables takes some for each, in one transaction.  mmap:
+# segments of dynamic shared memory are files that can be counted.
+$node->append_conf('postgresql.conf', sprintf(<<'EOT', 64 + $steps / 10));
+fsync = off
+shared_buffers = 128MB
+max_connections = 20
+max_worker_processes = 16
+max_locks_per_transaction = %d
+dynamic_shared_memory_type = mmap
+log_min_messages = log
+log_statement = none
+EOT
+$node->start;
+$node->safe_psql('postgres', <<'EOT');
+CREATE EXTENSION etl_framework;
+CREATE TABLE gate (name text);
+CREATE TABLE done (n int);
+-- a step that waits until the test has opened the gate
+CREATE FUNCTION gate_step(gate text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+SELECT format('DO $do$ BEGIN WHILE NOT EXISTS (SELECT FROM public.gate WHERE name = %L) LOOP PERFORM pg_sleep(0.01); END LOOP; END $do$', gate)
+$$;
+EOT
+
+# ---- looking at processes ----
+
+sub processes
+{
+	return split /\n/, $node->safe_psql('postgres',
+		q{SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'etl_framework%' ORDER BY backend_type, pid});
+}
+
+# The bytes in a process's memory contexts: without caches, and in all.  The
+# process writes them into the server's log.
+sub memory_of
+{
+	my ($pid) = @_;
+	my $offset = -s $node->logfile;
+	my ($own, $all, $cache_level) = (0, 0, undef);
+	my $text;
+
+	$node->safe_psql('postgres', "SELECT pg_log_backend_memory_contexts($pid)");
+	foreach (1 .. 1000)
+	{
+		$text = slurp_file($node->logfile, $offset);
+		last if $text =~ /\[$pid\].*Grand total: /;
+		select(undef, undef, undef, 0.01);
+	}
+	foreach my $line (split /\n/, $text)
+	{
+		my ($level, $name, $total) = $line =~ /\[$pid\].* level: (\d+); (.*?): (\d+) total in/ or next;
+		$all += $total;
+		$cache_level = undef if defined $cache_level && $level <= $cache_level;
+		next if defined $cache_level;
+		if ($name =~ $caches)
+		{
+			$cache_level = $level;
+			next;
+		}
+		$own += $total;
+	}
+	return { own => $own, all => $all };
+}
+
+# Memory that is not shared, and seconds of processor time.  Linux only.
+sub footprint_of
+{
+	my ($pid) = @_;
+	my %result = (private => 0, cpu => 0);
+	return \%result unless -r "/proc/$pid/smaps_rollup" && -r "/proc/$pid/stat";
+	my $smaps = slurp_file("/proc/$pid/smaps_rollup");
+	$result{private} = $1 * 1024 if $smaps =~ /^Anonymous: +(\d+) kB/m;
+	my @stat = split / /, slurp_file("/proc/$pid/stat") =~ s/^.*\) //r;
+	$result{cpu} = ($stat[11] + $stat[12]) / 100;
+	return \%result;
+}
+
+sub observe
+{
+	my %seen;
+	foreach my $pid (processes())
+	{
+		$seen{$pid} = { %{ memory_of($pid) }, %{ footprint_of($pid) } };
+	}
+	return \%seen;
+}
+
+# Segments of dynamic shared memory of a run's size; the server's own
+# statistics, which grow with the number of tables, have larger ones.
+sub small_segments
+{
+	return scalar grep { -s $_ < 200_000 } glob($node->data_dir . '/pg_dynshmem/mmap.*');
+}
+
+sub leftovers
+{
+	return $node->safe_psql('postgres', <<'EOT') . '|' . small_segments();
+SELECT (SELECT count(*) FROM pg_locks WHERE pid <> pg_backend_pid()
+			AND pid IN (SELECT pid FROM pg_stat_activity WHERE backend_type IN ('client backend') OR backend_type LIKE 'etl%')),
+	   (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'),
+	   (SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'etl_framework%'),
+	   (SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'etl\_staging%'),
+	   (SELECT count(*) FROM etl.log WHERE status = 'RUNNING')
+EOT
+}
+
+sub await_quiet
+{
+	$node->poll_query_until('postgres',
+		q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'etl_framework%'})
+	  or die 'the processes of a run stay';
+	return;
+}
+
+# ---- runs ----
+
+# The body of step i, and options, for a pipeline of each shape.  %1$s is i.
+my %body = (
+	wide => q{'SELECT ' || i || ' AS x', true},
+	chain => q{CASE WHEN i = 1 THEN 'SELECT 1 AS x' ELSE 'SELECT x + 1 AS x FROM s' || i - 1 END, true},
+	# each reads two of the 40 before it
+	layered => q{CASE WHEN i <= 40 THEN 'SELECT ' || i || '::bigint AS x'
+		ELSE format('SELECT (a.x + b.x) %% 1000003 AS x FROM s%s a, s%s b', i - 20 - i * 7 % 20, i - i * 13 % 20 - 1) END, true},
+	commands => q{'INSERT INTO done VALUES (' || i || ')', true},
+	dropped => q{CASE WHEN i = 1 THEN 'SELECT 1 AS x' ELSE 'SELECT x + 1 AS x FROM s' || i - 1 - i % 3 % (i - 1) END, false},
+);
+
+# Staged, so that the gates stand where they should: 100 steps, a gate, all the
+# other steps, a gate.
+sub define
+{
+	my ($shape) = @_;
+	my ($text, $keep) = $body{$shape} =~ /^(.*), (true|false)$/s;
+	my $warm_up = WARM_UP;
+
+	$node->safe_psql('postgres', <<"EOT");
+BEGIN;
+SELECT etl.create_pipeline('$shape', max_parallel => 4);
+SELECT count(etl.add_step('$shape', 's' || i, $text, keep => $keep,
+		depends_on => CASE WHEN i > $warm_up THEN '{first}'::text[] END))
+FROM generate_series(1, $steps) AS i;
+SELECT etl.add_step('$shape', 'first', gate_step('$shape 1'), depends_on => array_agg('s' || i)) FROM generate_series(1, $warm_up) AS i;
+SELECT etl.add_step('$shape', 'last', gate_step('$shape 2'), depends_on => array_agg('s' || i)) FROM generate_series(1, $steps) AS i;
+COMMIT;
+EOT
+	return;
+}
+
+# Waits until nothing but the gate's step is left to do before it opens.
+sub at_gate
+{
+	my ($run_id, $step) = @_;
+	$node->poll_query_until('postgres',
+		"SELECT EXISTS (SELECT FROM etl.log WHERE run_id = $run_id AND process_name = '$step' AND status = 'RUNNING')")
+	  or die "the run does not come to step $step";
+	return observe();
+}
+
+sub biggest_growth
+{
+	my ($before, $after, $what) = @_;
+	my ($most) = sort { $b <=> $a } map { $after->{$_}{$what} - $before->{$_}{$what} } grep { $before->{$_} } keys %$after;
+	return $most;
+}
+
+sub open_gate
+{
+	my ($name) = @_;
+	$node->safe_psql('postgres', "INSERT INTO gate VALUES ('$name')");
+	return;
+}
+
+foreach my $shape (@shapes)
+{
+	define($shape);
+	await_quiet();
+	my $clean = leftovers();
+
+	my $run_id = $node->safe_psql('postgres', "SELECT etl.start('$shape')");
+	my $before = at_gate($run_id, 'first');
+	my $start = time();
+	open_gate("$shape 1");
+	my $after = at_gate($run_id, 'last');
+	my $ran = time() - $start;
+	my $coordinator = $node->safe_psql('postgres', "SELECT pid FROM etl.run_log WHERE run_id = $run_id");
+
+	$start = time();
+	open_gate("$shape 2");
+	is($node->safe_psql('postgres', "SELECT etl.wait($run_id)"), 'SUCCESS', "$shape: a run of $steps steps succeeds");
+	my $published = time() - $start;
+
+	my $growth = biggest_growth($before, $after, 'own');
+	cmp_ok($growth, '<', MEMORY_LIMIT, "$shape: no process of the run grows with the number of steps");
+	note(sprintf '%s: %.3f ms a step, coordinator %.3f ms of processor time a step, published in %.2f s',
+		$shape, 1000 * $ran / $steps, 1000 * ($after->{$coordinator}{cpu} - $before->{$coordinator}{cpu}) / $steps, $published);
+	foreach my $pid (sort { $a <=> $b } grep { $before->{$_} } keys %$after)
+	{
+		note(sprintf '%s: %s grew by %.0f kB (with caches %.0f kB, private memory %.0f kB)', $shape,
+			$pid == $coordinator ? 'coordinator' : 'worker',
+			map { ($after->{$pid}{$_} - $before->{$pid}{$_}) / 1024 } qw(own all private));
+	}
+
+	my $tables = $node->safe_psql('postgres', "SELECT count(*) FROM etl.output WHERE pipeline = '$shape' AND relation IS NOT NULL");
+	is($tables, $shape =~ /commands|dropped/ ? 0 : $steps, "$shape: all of its tables are published");
+	await_quiet();
+	is(leftovers(), $clean, "$shape: nothing is left behind");
+}
+
+# ---- many small runs ----
+
+$node->safe_psql('postgres', <<'EOT');
+SELECT etl.create_pipeline('small' || i, max_parallel => 2) FROM generate_series(1, 3) AS i;
+SELECT etl.add_step('small' || i, 's' || j, CASE WHEN j = 1 THEN 'SELECT 1 AS x' ELSE 'SELECT x + 1 AS x FROM s' || j / 2 END)
+FROM generate_series(1, 3) AS i, generate_series(1, 5) AS j;
+EOT
+my $calls = join '', map { "SELECT etl.run('small1');\n" } 1 .. $runs;
+my $size = q{SELECT sum(total_bytes) FROM pg_backend_memory_contexts;} . "\n";
+my $clean = leftovers();
+my $start = time();
+my @sizes = split /\n/, $node->safe_psql('postgres', "SET client_min_messages = warning;\n"
+	  . "SELECT etl.run('small1') > 0;\n$size$calls$size");
+note(sprintf 'a run of 5 steps takes %.1f ms', 1000 * (time() - $start) / $runs);
+cmp_ok($sizes[-1] - $sizes[1], '<', 1_000_000, "a session does not grow with $runs runs");
+note(sprintf 'the session grew by %.0f kB', ($sizes[-1] - $sizes[1]) / 1024);
+
+# several pipelines at a time, in turns
+foreach my $turn (1 .. $runs / 5)
+{
+	$node->safe_psql('postgres', "SELECT etl.start('small' || i) FROM generate_series(1, 3) AS i;\n"
+		  . q{SELECT etl.wait(run_id) FROM etl.run_log ORDER BY run_id DESC LIMIT 3});
+}
+await_quiet();
+is($node->safe_psql('postgres', q{SELECT count(*) FROM etl.run_log WHERE status <> 'SUCCESS'}), '0', 'all runs succeed');
+is(leftovers(), $clean, 'nothing is left behind by many runs');
+
+$node->stop;
+unlike(slurp_file($node->logfile), qr/TRAP:|PANIC:|was terminated by signal/, 'the server did not crash');
+
+done_testing();
