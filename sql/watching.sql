@@ -77,7 +77,7 @@ SELECT pipeline, version, requested_by = current_user AS requested_by, status, e
 SELECT backend_type, application_name = backend_type OR application_name LIKE 'etl\_framework run %' AS application, state,
 	   pg_temp.plain(query) AS query, usename = current_user AS owner
   FROM pg_stat_activity
- WHERE backend_type LIKE 'etl\_framework%' AND query <> '' ORDER BY 1, state COLLATE "C", query COLLATE "C";
+ WHERE backend_type LIKE 'etl\_framework%' AND state = 'active' ORDER BY 1, state COLLATE "C", query COLLATE "C";
 SELECT count(*) FROM pg_stat_activity a JOIN etl.run_log r ON r.pid = a.pid WHERE r.run_id = :run_id;
 SELECT count(*) FROM pg_stat_activity a JOIN etl.log l ON l.pid = a.pid WHERE l.run_id = :run_id AND l.status = 'RUNNING';
 -- to wait with a time-out, and to start another
@@ -124,7 +124,7 @@ RESET statement_timeout;
 SELECT etl.wait(max(run_id)) FROM etl.run_log WHERE pipeline = 'watching';
 SELECT pg_temp.gate(3);
 SELECT * FROM pg_temp.run_said('watching');
-SELECT step, attempt, status FROM pg_temp.steps('watching') WHERE step IN ('stands', 'after');
+SELECT step, status FROM pg_temp.steps('watching') WHERE step IN ('stands', 'after');
 
 -- one that it has started goes on
 SELECT etl.alter_step('watching', 'fails', '{"sql_query": "SELECT n FROM first"}');
@@ -144,20 +144,21 @@ SELECT etl.wait(:run_id, '1 month');
 
 -- ---- who waits for a run and holds what a step waits for
 
-SELECT etl.alter_step('watching', 'stands', '{"sql_query": "SELECT n, pg_advisory_xact_lock(8341)::text AS locked FROM first"}');
+SELECT pg_temp.define('watching_locks', 'first', 'SELECT 1 AS n', 'stands', 'SELECT n, pg_advisory_xact_lock(8341)::text AS locked FROM first');
 SELECT pg_advisory_lock(8341);
-SELECT regexp_replace(t, 'advisory lock [^ ]*,', 'advisory lock N,') FROM pg_temp.try($$SELECT etl.run('watching')$$) t;
-SELECT step, attempt, status, error FROM pg_temp.steps('watching') WHERE step = 'stands';
-SELECT etl.start('watching') AS run_id \gset
+SELECT regexp_replace(t, 'advisory lock [^ ]*,', 'advisory lock N,') FROM pg_temp.try($$SELECT etl.run('watching_locks')$$) t;
+SELECT step, attempt, status, error FROM pg_temp.steps('watching_locks') WHERE step = 'stands';
+SELECT etl.start('watching_locks') AS run_id \gset
 -- to look at it for some time does no harm
 SELECT etl.wait(:run_id, '1500 ms');
 -- to wait for it for ever would last for ever
 SELECT etl.wait(:run_id);
-SELECT regexp_replace(error, 'advisory lock [^ ]*,', 'advisory lock N,') FROM pg_temp.run_said('watching');
-SELECT etl.start('watching') AS run_id \gset
+SELECT regexp_replace(error, 'advisory lock [^ ]*,', 'advisory lock N,') FROM pg_temp.run_said('watching_locks');
+SELECT etl.start('watching_locks') AS run_id \gset
 SELECT etl.wait(:run_id, '10 ms');
 SELECT pg_advisory_unlock(8341);
 SELECT etl.wait(:run_id);
 
+SELECT pg_temp.forget('watching_locks');
 SELECT pg_temp.forget('watching');
 DROP SCHEMA watching_source CASCADE;

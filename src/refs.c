@@ -28,6 +28,7 @@
 
 #include "refs.h"
 #include "refs_walk.h"
+#include "sqlerror.h"
 
 /* Whether a statement can be executed inside a transaction block. */
 typedef enum BlockRule
@@ -320,38 +321,29 @@ retarget_reference(RefsContext *context, const char *schema, const char *name,
  * Entry points
  */
 
-static void
-sql_error_callback(void *arg)
-{
-	int			position = geterrposition();
-
-	/* What is a position in the step's SQL is none in the client's query. */
-	if (position > 0)
-	{
-		errposition(0);
-		internalerrposition(position);
-		internalerrquery((const char *) arg);
-	}
-}
-
-static void
-push_sql_error_callback(ErrorContextCallback *callback, const char *sql)
-{
-	callback->callback = sql_error_callback;
-	callback->arg = unconstify(char *, sql);
-	callback->previous = error_context_stack;
-	error_context_stack = callback;
-}
-
+/*
+ * Strings mean what the standard says, whatever the session that defines the
+ * step, or runs it, has set.
+ */
 List *
 refs_parse(const char *sql)
 {
-	ErrorContextCallback callback;
+	SqlErrorContext errors = {.sql = sql};
+	bool		save = standard_conforming_strings;
 	List	   *statements;
 
-	push_sql_error_callback(&callback, sql);
-	statements = raw_parser(sql, RAW_PARSE_DEFAULT);
-	error_context_stack = callback.previous;
+	sqlerror_push(&errors);
+	PG_TRY();
+	{
+		standard_conforming_strings = true;
+		statements = raw_parser(sql, RAW_PARSE_DEFAULT);
+	}
+	PG_FINALLY();
+	{
+		standard_conforming_strings = save;
+	}
+	PG_END_TRY();
+	sqlerror_pop(&errors);
 
 	return statements;
 }
@@ -405,7 +397,7 @@ refs_analyze(const char *sql)
 {
 	MemoryContext caller_context = CurrentMemoryContext;
 	MemoryContext work_context;
-	ErrorContextCallback callback;
+	SqlErrorContext errors = {.sql = sql};
 	RefsContext context;
 	StepRefs   *refs;
 	List	   *statements;
@@ -416,7 +408,7 @@ refs_analyze(const char *sql)
 	work_context = AllocSetContextCreate(caller_context, "references of a step",
 										 ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(work_context);
-	push_sql_error_callback(&callback, sql);
+	sqlerror_push(&errors);
 
 	statements = raw_parser(sql, RAW_PARSE_DEFAULT);
 	if (statements == NIL)
@@ -435,7 +427,7 @@ refs_analyze(const char *sql)
 	context.sql = sql;
 	refs_walk(&context, statements);
 
-	error_context_stack = callback.previous;
+	sqlerror_pop(&errors);
 	MemoryContextSwitchTo(caller_context);
 
 	refs = palloc(sizeof(StepRefs));

@@ -42,6 +42,7 @@ static const struct
 	{"default_transaction_read_only", "off"},
 	{"default_transaction_deferrable", "off"},
 	{"row_security", "on"},
+	{"standard_conforming_strings", "on"},
 	{"default_table_access_method", "heap"},
 	{"idle_in_transaction_session_timeout", "0"},
 	{"idle_session_timeout", "0"},

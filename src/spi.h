@@ -4,7 +4,7 @@
  *	  Fixed SQL, executed as the owner of the etl tables.
  *
  * The only place where the extension takes on that identity.  The SQL is a C
- * string constant, fully qualified (operators too), with parameters; it runs in
+ * string constant, its tables qualified, with parameters; it runs in
  * a security-restricted context, with search_path pinned to pg_catalog, and
  * under the latest snapshot whatever the transaction's isolation level is.
  *
