@@ -410,7 +410,7 @@ refs_analyze(const char *sql)
 	MemoryContextSwitchTo(work_context);
 	sqlerror_push(&errors);
 
-	statements = raw_parser(sql, RAW_PARSE_DEFAULT);
+	statements = refs_parse(sql);
 	if (statements == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

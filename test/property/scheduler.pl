@@ -12,9 +12,12 @@
 
 use strict;
 use warnings FATAL => 'all';
+
 use Encode qw(encode);
 use FindBin;
-use lib $FindBin::RealBin;
+use lib $FindBin::RealBin, "$FindBin::RealBin/../t";
+
+use EtlTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Property::Check qw(check_log check_expected check_published check_leftovers);
@@ -32,11 +35,11 @@ my %count = (runs => 0, steps => 0, failed => 0, refused => 0, cancelled => 0, a
 
 $ENV{PGCLIENTENCODING} = 'UTF8';
 
-my $node = PostgreSQL::Test::Cluster->new('property');
-$node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
-$node->append_conf('postgresql.conf', "fsync = off\nmax_worker_processes = 16\njit = off\nlog_min_messages = fatal\n");
-$node->start;
-$node->safe_psql('postgres', 'CREATE EXTENSION etl_framework');
+my $node = etl_node('property', <<'EOT');
+max_worker_processes = 16
+jit = off
+log_min_messages = fatal
+EOT
 $node->safe_psql('postgres', slurp_file("$FindBin::RealBin/Property/chaos.sql"));
 
 # What is about to be run: { pipeline, version, selectors, selected, trouble,
@@ -189,12 +192,7 @@ foreach my $round (1 .. $rounds)
 }
 note(join ', ', map { "$_: $count{$_}" } sort keys %count);
 
-$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'etl_framework%'})
-  or diag('processes of runs are still there');
-is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_locks WHERE pid <> pg_backend_pid() AND locktype = 'advisory'}),
-	'0', 'no lock is left');
-is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'etl\_staging\_%'}),
-	'0', 'no staging schema is left');
+nothing_left($node, 'all runs');
 $node->stop;
 unlike(slurp_file($node->logfile), qr/TRAP:|PANIC:|was terminated by signal/, 'the server did not crash');
 

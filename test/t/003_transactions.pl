@@ -190,24 +190,35 @@ is($rc, 0, 'a lock of somebody else: published when it is free');
 is($rc, 0, 'a lock of somebody else: the step goes on when it is free');
 nothing_left($node, 'a lock of somebody else');
 
-# Whoever reads the run's staging tables (pg_dump, say) does not hold up its end,
-# nor its cancellation.
+# Whoever reads a run's staging tables (pg_dump, say) holds up its publishing,
+# and neither its steps nor its cancellation.
 one($node, <<'EOT');
 SELECT etl.create_pipeline('staged', target_schema => 'out');
 SELECT etl.add_step('staged', 'early', 'SELECT 1 AS n', keep => false);
 SELECT etl.add_step('staged', 'reader', 'SELECT n FROM early, pg_sleep(1)');
-SELECT etl.add_step('staged', 'endless', 'SELECT n FROM reader, pg_sleep(600)');
+SELECT etl.add_step('staged', 'end', 'SELECT n FROM reader');
 EOT
-$job = begin_sql($node, "SELECT etl.run('staged')");
-step_pid($node, 'reader');
-my $staging = one($node, "SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname LIKE 'etl\\_staging\\_%'");
-say_sql($third, "BEGIN; SELECT count(*) FROM $staging.early");
-step_pid($node, 'endless');
-one($node, "SELECT etl.cancel(" . last_run($node, 'run_id') . ")");
-poll_ok($node, "SELECT status = 'CANCELLED' FROM etl.run_log ORDER BY run_id DESC LIMIT 1", 'a reader of staging does not hold up a run');
-say_sql($third, 'COMMIT');
-finish_sql($job);
-nothing_left($node, 'a reader of staging');
+for my $cancel (0, 1)
+{
+	$job = begin_sql($node, "SELECT etl.run('staged')");
+	step_pid($node, 'reader');
+	my $staging = one($node, "SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname LIKE 'etl\\_staging\\_%'");
+	say_sql($third, "BEGIN; SELECT count(*) FROM $staging.early");
+	poll_ok($node, "SELECT status = 'SUCCESS' FROM etl.log WHERE process_name = 'end' ORDER BY run_id DESC LIMIT 1",
+		'a reader of staging does not hold up the steps');
+	is(last_run($node, 'status'), 'RUNNING', 'a reader of staging holds up publishing');
+	if ($cancel)
+	{
+		one($node, "SELECT etl.cancel(" . last_run($node, 'run_id') . ")");
+		($rc, $out, $err) = finish_sql($job);
+		is(sql_state($err), 'ZE002', 'a reader of staging does not hold up cancelling');
+	}
+	say_sql($third, 'COMMIT');
+	$job = begin_sql($node, "SELECT etl.run('staged')") if $cancel;
+	($rc, $out, $err) = finish_sql($job);
+	is($rc, 0, $cancel ? 'what it left is no hindrance' : 'a reader of staging: it ends, the run is published');
+	nothing_left($node, 'a reader of staging');
+}
 
 $s->quit;
 $third->quit;

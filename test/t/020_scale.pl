@@ -14,6 +14,11 @@
 
 use strict;
 use warnings FATAL => 'all';
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use EtlTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -30,24 +35,14 @@ my @shapes = split /,/, $ENV{ETL_SCALE_SHAPES} || 'wide,chain,layered,commands,d
 # relations that there are.
 my $caches = qr/^(CacheMemoryContext|Relcache by OID|smgr relation table|PgStat|RI |PLpgSQL|Function|LOCALLOCK|TypeCache|Type information cache|Operator|Prepared)/;
 
-my $node = PostgreSQL::Test::Cluster->new('scale');
-$node->init;
-
-# Locks: to publish n tables takes some for each, in one transaction.  mmap:
-# segments of dynamic shared memory are files that can be counted.
-$node->append_conf('postgresql.conf', sprintf(<<'EOT', 64 + $steps / 10));
-fsync = off
+# To publish n tables takes locks on all of them in one transaction.
+my $node = etl_node('scale', sprintf(<<'EOT', 64 + $steps / 5));
 shared_buffers = 128MB
-max_connections = 20
-max_worker_processes = 16
 max_locks_per_transaction = %d
-dynamic_shared_memory_type = mmap
 log_min_messages = log
 log_statement = none
 EOT
-$node->start;
-$node->safe_psql('postgres', <<'EOT');
-CREATE EXTENSION etl_framework;
+one($node, <<'EOT');
 CREATE TABLE gate (name text);
 CREATE TABLE done (n int);
 -- a step that waits until the test has opened the gate
@@ -60,7 +55,7 @@ EOT
 
 sub processes
 {
-	return split /\n/, $node->safe_psql('postgres',
+	return split /\n/, one($node,
 		q{SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'etl_framework%' ORDER BY backend_type, pid});
 }
 
@@ -73,7 +68,7 @@ sub memory_of
 	my ($own, $all, $cache_level) = (0, 0, undef);
 	my $text;
 
-	$node->safe_psql('postgres', "SELECT pg_log_backend_memory_contexts($pid)");
+	one($node, "SELECT pg_log_backend_memory_contexts($pid)");
 	foreach (1 .. 1000)
 	{
 		$text = slurp_file($node->logfile, $offset);
@@ -119,33 +114,6 @@ sub observe
 	return \%seen;
 }
 
-# Segments of dynamic shared memory of a run's size; the server's own
-# statistics, which grow with the number of tables, have larger ones.
-sub small_segments
-{
-	return scalar grep { -s $_ < 200_000 } glob($node->data_dir . '/pg_dynshmem/mmap.*');
-}
-
-sub leftovers
-{
-	return $node->safe_psql('postgres', <<'EOT') . '|' . small_segments();
-SELECT (SELECT count(*) FROM pg_locks WHERE pid <> pg_backend_pid()
-			AND pid IN (SELECT pid FROM pg_stat_activity WHERE backend_type IN ('client backend') OR backend_type LIKE 'etl%')),
-	   (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'),
-	   (SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'etl_framework%'),
-	   (SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'etl\_staging%'),
-	   (SELECT count(*) FROM etl.log WHERE status = 'RUNNING')
-EOT
-}
-
-sub await_quiet
-{
-	$node->poll_query_until('postgres',
-		q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'etl_framework%'})
-	  or die 'the processes of a run stay';
-	return;
-}
-
 # ---- runs ----
 
 # The body of step i, and options, for a pipeline of each shape.  %1$s is i.
@@ -167,7 +135,7 @@ sub define
 	my ($text, $keep) = $body{$shape} =~ /^(.*), (true|false)$/s;
 	my $warm_up = WARM_UP;
 
-	$node->safe_psql('postgres', <<"EOT");
+	one($node, <<"EOT");
 BEGIN;
 SELECT etl.create_pipeline('$shape', max_parallel => 4);
 SELECT count(etl.add_step('$shape', 's' || i, $text, keep => $keep,
@@ -200,27 +168,24 @@ sub biggest_growth
 sub open_gate
 {
 	my ($name) = @_;
-	$node->safe_psql('postgres', "INSERT INTO gate VALUES ('$name')");
+	one($node, "INSERT INTO gate VALUES ('$name')");
 	return;
 }
 
 foreach my $shape (@shapes)
 {
 	define($shape);
-	await_quiet();
-	my $clean = leftovers();
-
-	my $run_id = $node->safe_psql('postgres', "SELECT etl.start('$shape')");
+	my $run_id = one($node, "SELECT etl.start('$shape')");
 	my $before = at_gate($run_id, 'first');
 	my $start = time();
 	open_gate("$shape 1");
 	my $after = at_gate($run_id, 'last');
 	my $ran = time() - $start;
-	my $coordinator = $node->safe_psql('postgres', "SELECT pid FROM etl.run_log WHERE run_id = $run_id");
+	my $coordinator = one($node, "SELECT pid FROM etl.run_log WHERE run_id = $run_id");
 
 	$start = time();
 	open_gate("$shape 2");
-	is($node->safe_psql('postgres', "SELECT etl.wait($run_id)"), 'SUCCESS', "$shape: a run of $steps steps succeeds");
+	is(one($node, "SELECT etl.wait($run_id)"), 'SUCCESS', "$shape: a run of $steps steps succeeds");
 	my $published = time() - $start;
 
 	my $growth = biggest_growth($before, $after, 'own');
@@ -234,24 +199,22 @@ foreach my $shape (@shapes)
 			map { ($after->{$pid}{$_} - $before->{$pid}{$_}) / 1024 } qw(own all private));
 	}
 
-	my $tables = $node->safe_psql('postgres', "SELECT count(*) FROM etl.output WHERE pipeline = '$shape' AND relation IS NOT NULL");
+	my $tables = one($node, "SELECT count(*) FROM etl.output WHERE pipeline = '$shape' AND relation IS NOT NULL");
 	is($tables, $shape =~ /commands|dropped/ ? 0 : $steps, "$shape: all of its tables are published");
-	await_quiet();
-	is(leftovers(), $clean, "$shape: nothing is left behind");
+	nothing_left($node, $shape);
 }
 
 # ---- many small runs ----
 
-$node->safe_psql('postgres', <<'EOT');
+one($node, <<'EOT');
 SELECT etl.create_pipeline('small' || i, max_parallel => 2) FROM generate_series(1, 3) AS i;
 SELECT etl.add_step('small' || i, 's' || j, CASE WHEN j = 1 THEN 'SELECT 1 AS x' ELSE 'SELECT x + 1 AS x FROM s' || j / 2 END)
 FROM generate_series(1, 3) AS i, generate_series(1, 5) AS j;
 EOT
 my $calls = join '', map { "SELECT etl.run('small1');\n" } 1 .. $runs;
 my $size = q{SELECT sum(total_bytes) FROM pg_backend_memory_contexts;} . "\n";
-my $clean = leftovers();
 my $start = time();
-my @sizes = split /\n/, $node->safe_psql('postgres', "SET client_min_messages = warning;\n"
+my @sizes = split /\n/, one($node, "SET client_min_messages = warning;\n"
 	  . "SELECT etl.run('small1') > 0;\n$size$calls$size");
 note(sprintf 'a run of 5 steps takes %.1f ms', 1000 * (time() - $start) / $runs);
 cmp_ok($sizes[-1] - $sizes[1], '<', 1_000_000, "a session does not grow with $runs runs");
@@ -260,12 +223,11 @@ note(sprintf 'the session grew by %.0f kB', ($sizes[-1] - $sizes[1]) / 1024);
 # several pipelines at a time, in turns
 foreach my $turn (1 .. $runs / 5)
 {
-	$node->safe_psql('postgres', "SELECT etl.start('small' || i) FROM generate_series(1, 3) AS i;\n"
+	one($node, "SELECT etl.start('small' || i) FROM generate_series(1, 3) AS i;\n"
 		  . q{SELECT etl.wait(run_id) FROM etl.run_log ORDER BY run_id DESC LIMIT 3});
 }
-await_quiet();
-is($node->safe_psql('postgres', q{SELECT count(*) FROM etl.run_log WHERE status <> 'SUCCESS'}), '0', 'all runs succeed');
-is(leftovers(), $clean, 'nothing is left behind by many runs');
+is(one($node, q{SELECT count(*) FROM etl.run_log WHERE status <> 'SUCCESS'}), '0', 'all runs succeed');
+nothing_left($node, 'many runs');
 
 $node->stop;
 unlike(slurp_file($node->logfile), qr/TRAP:|PANIC:|was terminated by signal/, 'the server did not crash');
