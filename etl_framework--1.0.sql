@@ -262,6 +262,40 @@ COMMENT ON FUNCTION etl.drop_step IS
 'Removes a step, as part of the version that this transaction makes.  Its table stays until the pipeline is dropped with drop_tables; steps that read it read that table, as of the last run that made it.
 Errors: undefined_object for the pipeline or the step.';
 
+CREATE FUNCTION etl.update_metadata(pipeline text, steps jsonb)
+RETURNS int LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'etl_update_metadata';
+COMMENT ON FUNCTION etl.update_metadata IS
+'Adds and changes many steps, as part of the version that this transaction makes.  Returns that version; the newest one if nothing differs from it, as then none is made.
+steps: a JSON array of objects, a step each, whose keys are columns of etl.metadata.  process_name says which step; one that is not there yet is added and needs sql_query.  Keys that are not mentioned leave a step''s values as they are, null sets the default.  Steps that are not mentioned stay.
+depends_on: a JSON array of strings, or one string with commas: ''a, b''.  Names that the SQL refers to anyway are not kept as declared.
+step_id: the step''s number, also a new one for an old step; a number may pass from one step of the call to another.  NULL: a step keeps its number, a new one gets 1 + the highest that any version has.
+version: NULL, or the version that the row was read from: a row that changes something must be of the version that is newest before the change, or of the one that it makes.  So nobody overwrites unseen what somebody else has changed.
+pipeline, kind: as etl.metadata shows them; they cannot say anything else.
+Other values are of the types that alter_step takes.
+Errors: undefined_object as in alter_pipeline; invalid_parameter_value for an unknown key or a value of a wrong type; duplicate_object for a name that is there twice or a step_id that is taken; object_not_in_prerequisite_state for a row of an older version; those of add_step.  The context says which element it is; nothing is changed then.';
+
+CREATE FUNCTION etl.diff(pipeline text, from_version int, to_version int)
+RETURNS TABLE (process_name text, change text, column_name text, old_value text, new_value text, diff text)
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 10
+AS 'MODULE_PATHNAME', 'etl_diff';
+COMMENT ON FUNCTION etl.diff IS
+'What differs between two versions of a pipeline, a row a value: the pipeline''s options first, then the steps by name.  No row if and only if etl.version shows the same checksum for both.
+process_name: the step; NULL: an option of the pipeline.
+change: added, removed (a row for each value that is not the default), changed.
+column_name: as in etl.metadata and etl.pipeline; depends_on is only what was declared.  step_id is not compared.
+old_value, new_value: as text; NULL: none.
+diff: for sql_query the changed lines, as a unified diff.
+Errors: undefined_object for a pipeline or version that does not exist or that the caller may not see.';
+
+CREATE FUNCTION etl.rollback(pipeline text, version int)
+RETURNS int LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'etl_rollback';
+COMMENT ON FUNCTION etl.rollback IS
+'Makes what an old version says, options and steps, the content of the version that this transaction makes.  Returns that version; the newest one if it says the same already, as then none is made.
+No version is changed or removed by it, so that a rollback can be rolled back.  Runs that are on keep their version, tables stay as they are until the next run.
+Errors: undefined_object for a pipeline or version that does not exist or that the caller may not see; those of alter_pipeline for the target schema.';
+
 -- ---------------------------------------------------------------------------
 -- Running
 -- ---------------------------------------------------------------------------

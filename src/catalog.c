@@ -202,17 +202,9 @@ read_step(uint64 number, bool with_body)
 	return step;
 }
 
-List *
-catalog_load_steps(int32 pipeline_id, int32 version)
+static List *
+query_steps(EtlStatement *statement, int32 pipeline_id, int32 version, bool with_body)
 {
-	static EtlStatement statement = {
-		.sql = "SELECT " STEP_GRAPH_COLUMNS
-		" FROM etl.step_data WHERE pipeline_id = $1 AND from_version <= $2"
-		" AND (until_version IS NULL OR until_version > $2)"
-		" ORDER BY step_id",
-		.nargs = 2,
-		.argtypes = {INT4OID, INT4OID}
-	};
 	Params		params = {.n = 0};
 	EtlSpi		spi;
 	List	   *steps = NIL;
@@ -222,13 +214,42 @@ catalog_load_steps(int32 pipeline_id, int32 version)
 	params_put_int32(&params, version);
 
 	etl_spi_begin(&spi);
-	n = catalog_execute(&statement, &params, true);
+	n = catalog_execute(statement, &params, true);
 	MemoryContextSwitchTo(spi.caller);
 	for (uint64 i = 0; i < n; i++)
-		steps = lappend(steps, read_step(i, false));
+		steps = lappend(steps, read_step(i, with_body));
 	etl_spi_end(&spi);
 
 	return steps;
+}
+
+#define STEPS_OF_VERSION \
+	" FROM etl.step_data WHERE pipeline_id = $1 AND from_version <= $2" \
+	" AND (until_version IS NULL OR until_version > $2)" \
+	" ORDER BY step_id"
+
+List *
+catalog_load_steps(int32 pipeline_id, int32 version)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT " STEP_GRAPH_COLUMNS STEPS_OF_VERSION,
+		.nargs = 2,
+		.argtypes = {INT4OID, INT4OID}
+	};
+
+	return query_steps(&statement, pipeline_id, version, false);
+}
+
+List *
+catalog_load_steps_with_bodies(int32 pipeline_id, int32 version)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT " STEP_GRAPH_COLUMNS ", " STEP_BODY_COLUMNS STEPS_OF_VERSION,
+		.nargs = 2,
+		.argtypes = {INT4OID, INT4OID}
+	};
+
+	return query_steps(&statement, pipeline_id, version, true);
 }
 
 /* The one step that the statement finds, or NULL. */
@@ -286,10 +307,10 @@ catalog_find_step(int32 pipeline_id, const char *process_name)
 
 bool
 catalog_lookup_step(int32 pipeline_id, int32 version, const char *process_name,
-					int32 *step_id, EtlStepKind *kind)
+					int32 *step_id, EtlStepKind *kind, int32 *repartition)
 {
 	static EtlStatement statement = {
-		.sql = "SELECT step_id, kind FROM etl.step_data"
+		.sql = "SELECT step_id, kind, repartition FROM etl.step_data"
 		" WHERE pipeline_id = $1 AND process_name = $3 AND from_version <= $2"
 		" AND (until_version IS NULL OR until_version > $2)",
 		.nargs = 3,
@@ -312,6 +333,7 @@ catalog_lookup_step(int32 pipeline_id, int32 version, const char *process_name,
 		row_open(&row, 0);
 		*step_id = row_get_int32(&row, 0);
 		*kind = catalog_word_index(row_get_text(&row), kind_words, lengthof(kind_words));
+		*repartition = row_get_int32(&row, 0);
 	}
 	etl_spi_end(&spi);
 

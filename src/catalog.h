@@ -46,7 +46,7 @@ typedef struct Pipeline
 
 /*
  * A step of one version.  The fields below "graph" are always filled; those
- * below "body" only by catalog_load_step and by those who define steps.
+ * below "body" not by catalog_load_steps.
  */
 typedef struct Step
 {
@@ -91,12 +91,18 @@ extern Pipeline *catalog_load_pipeline(int32 pipeline_id, int32 version);
 /* The steps of a version, ascending step_id, graph fields only. */
 extern List *catalog_load_steps(int32 pipeline_id, int32 version);
 
+/* The same with their bodies: all SQL of the version is then in memory. */
+extern List *catalog_load_steps_with_bodies(int32 pipeline_id, int32 version);
+
 /* One step of a version with its body; NULL if there is none. */
 extern Step *catalog_load_step(int32 pipeline_id, int32 version, int32 step_id);
 
-/* Which step of a version has that name?  False if there is none. */
+/*
+ * Which step of a version has that name, and into how many partitions does it go
+ * (0: none)?  False if there is no such step.
+ */
 extern bool catalog_lookup_step(int32 pipeline_id, int32 version, const char *process_name,
-								int32 *step_id, EtlStepKind *kind);
+								int32 *step_id, EtlStepKind *kind, int32 *repartition);
 
 /*
  * Puts the rows that etl.metadata_at returns, ascending step_id, into a

@@ -574,6 +574,8 @@ etl_coordinator_main(Datum arg)
 
 	BackgroundWorkerInitializeConnectionByOid(database, owner, security_worker_flags());
 	session_pin_settings();
+	/* meant for tables; its signal would look like one that cancels the run */
+	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 	MemoryContextSwitchTo(context);
 
 	/* a run that was promised is held from before the promise is kept */

@@ -18,6 +18,7 @@
 
 #include "compat.h"
 #include "catalog.h"
+#include "definition.h"
 #include "field.h"
 #include "lock.h"
 #include "materialize.h"
@@ -57,7 +58,7 @@ static const char *const ordering_words[] = {"graph", "staged", NULL};
 static const char *const durability_words[] = {"unlogged", "outputs", "all", NULL};
 
 /* argno: of create_pipeline */
-static const Field option_fields[] = {
+const Field definition_option_fields[] = {
 	{.name = "target_schema", .type = FIELD_NAME, .argno = 1, FIELD(Pipeline, target_schema)},
 	{.name = "search_path", .type = FIELD_TEXT, .argno = 2, FIELD(Pipeline, search_path)},
 	{.name = "max_parallel", .type = FIELD_INT, .argno = 3, FIELD(Pipeline, max_parallel),
@@ -77,10 +78,11 @@ static const Field option_fields[] = {
 	.words = durability_words},
 	{.name = "description", .type = FIELD_TEXT, .argno = 11, FIELD(Pipeline, description)},
 };
+const int	definition_option_count = lengthof(definition_option_fields);
 static const char *const fixed_options[] = {"pipeline", "owner", NULL};
 
 /* argno: of add_step, whose process_name and step_id are not among these */
-static const Field step_fields[] = {
+const Field definition_step_fields[] = {
 	{.name = "sql_query", .type = FIELD_TEXT, .argno = 2, FIELD(Step, sql_query),
 	.required = true},
 	{.name = "depends_on", .type = FIELD_NAME_LIST, .argno = 3, FIELD(Step, depends_on)},
@@ -103,15 +105,16 @@ static const Field step_fields[] = {
 	.min = 1, .max = FIELD_MAX_INTERVAL_MS},
 	{.name = "description", .type = FIELD_TEXT, .argno = 16, FIELD(Step, description)},
 };
+const int	definition_step_count = lengthof(definition_step_fields);
 static const char *const fixed_step_fields[] = {"process_name", "step_id", "pipeline", NULL};
 
 #define ADD_STEP_ARG_STEP_ID	17
 
-static void
-set_option_defaults(Pipeline *pipeline)
+void
+definition_default_options(Pipeline *pipeline)
 {
 	pipeline->target_schema = pipeline->name;
-	pipeline->search_path = NULL;	/* the caller's: see check_options */
+	pipeline->search_path = NULL;	/* the caller's: see definition_check_options */
 	pipeline->max_parallel = 0;
 	pipeline->max_attempts = 3;
 	pipeline->retry_delay_ms = 1000;
@@ -123,8 +126,8 @@ set_option_defaults(Pipeline *pipeline)
 	pipeline->description = NULL;
 }
 
-static void
-set_step_defaults(Step *step)
+void
+definition_default_step(Step *step)
 {
 	memset(step, 0, sizeof(Step));
 	step->keep = true;
@@ -201,8 +204,8 @@ ensure_target_schema(const Pipeline *pipeline)
 						 quote_identifier(schema), quote_identifier(owner))));
 }
 
-static void
-check_options(Pipeline *pipeline)
+void
+definition_check_options(Pipeline *pipeline)
 {
 	ListCell   *lc;
 
@@ -373,9 +376,8 @@ step_error_context(void *arg)
 	errcontext("step \"%s\" of pipeline \"%s\"", context->step, context->pipeline);
 }
 
-/* Checks everything but names that are taken; fills in what the SQL says. */
-static void
-check_step(const Pipeline *pipeline, Step *step)
+void
+definition_check_step(const Pipeline *pipeline, Step *step)
 {
 	StepContext context = {.pipeline = pipeline->name, .step = step->process_name};
 	ErrorContextCallback callback = {
@@ -425,9 +427,8 @@ check_step(const Pipeline *pipeline, Step *step)
 
 /* ---- the way that every change goes ---- */
 
-/* The newest options of a pipeline that the caller may change, locked. */
-static Pipeline *
-open_for_change(const char *name, const char *function)
+Pipeline *
+definition_open(const char *name, const char *function)
 {
 	Pipeline   *pipeline;
 
@@ -442,6 +443,18 @@ open_for_change(const char *name, const char *function)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("pipeline \"%s\" does not exist", name)));
 	return pipeline;
+}
+
+bool
+definition_step_equal(const Step *a, const Step *b)
+{
+	return field_all_equal(definition_step_fields, definition_step_count, a, b);
+}
+
+bool
+definition_options_equal(const Pipeline *a, const Pipeline *b)
+{
+	return field_all_equal(definition_option_fields, definition_option_count, a, b);
 }
 
 static Step *
@@ -486,15 +499,15 @@ etl_create_pipeline(PG_FUNCTION_ARGS)
 	pipeline->name = field_text_argument(fcinfo, 0, "pipeline");
 	field_check_name("pipeline", pipeline->name);
 	pipeline->owner = GetUserId();
-	set_option_defaults(pipeline);
-	field_take_arguments(option_fields, lengthof(option_fields), pipeline, fcinfo);
+	definition_default_options(pipeline);
+	field_take_arguments(definition_option_fields, definition_option_count, pipeline, fcinfo);
 
 	pipeline->id = catalog_insert_pipeline(pipeline->name, pipeline->owner);
 	if (pipeline->id == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("pipeline \"%s\" already exists", pipeline->name)));
-	check_options(pipeline);
+	definition_check_options(pipeline);
 	catalog_write_options(pipeline, catalog_begin_version(pipeline->id));
 
 	PG_RETURN_VOID();
@@ -505,15 +518,15 @@ etl_alter_pipeline(PG_FUNCTION_ARGS)
 {
 	char	   *name = field_text_argument(fcinfo, 0, "pipeline");
 	Jsonb	   *changes = changes_argument(fcinfo, 1);
-	Pipeline   *old = open_for_change(name, "etl.alter_pipeline()");
+	Pipeline   *old = definition_open(name, "etl.alter_pipeline()");
 	Pipeline	changed = *old;
 	Pipeline	defaults = *old;
 
-	set_option_defaults(&defaults);
-	field_take_changes("pipeline", option_fields, lengthof(option_fields), &changed,
+	definition_default_options(&defaults);
+	field_take_changes("pipeline", definition_option_fields, definition_option_count, &changed,
 					   &defaults, fixed_options, changes);
-	check_options(&changed);
-	if (!field_all_equal(option_fields, lengthof(option_fields), old, &changed))
+	definition_check_options(&changed);
+	if (!definition_options_equal(old, &changed))
 		catalog_write_options(&changed, catalog_begin_version(changed.id));
 
 	PG_RETURN_VOID();
@@ -557,7 +570,7 @@ etl_drop_pipeline(PG_FUNCTION_ARGS)
 {
 	char	   *name = field_text_argument(fcinfo, 0, "pipeline");
 	bool		drop_tables = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
-	Pipeline   *pipeline = open_for_change(name, "etl.drop_pipeline()");
+	Pipeline   *pipeline = definition_open(name, "etl.drop_pipeline()");
 
 	if (!lock_pipeline_in_transaction(pipeline->id))
 		ereport(ERROR,
@@ -573,36 +586,47 @@ etl_drop_pipeline(PG_FUNCTION_ARGS)
 
 /* ---- steps ---- */
 
-static int32
-choose_step_id(const Pipeline *pipeline, FunctionCallInfo fcinfo)
+void
+definition_check_step_id(int64 step_id)
 {
-	int64		step_id;
-
-	if (PG_ARGISNULL(ADD_STEP_ARG_STEP_ID))
-	{
-		step_id = catalog_next_step_id(pipeline->id);
-		if (step_id > PG_INT32_MAX)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("no step_id is left above the highest one of pipeline \"%s\"",
-							pipeline->name),
-					 errhint("Give a step_id.")));
-		return (int32) step_id;
-	}
-
-	step_id = PG_GETARG_INT32(ADD_STEP_ARG_STEP_ID);
-	if (step_id < 1)
+	if (step_id < 1 || step_id > PG_INT32_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"%s\" is out of range: " INT64_FORMAT, "step_id", step_id),
 				 errdetail("It must be between " INT64_FORMAT " and " INT64_FORMAT ".",
 						   INT64CONST(1), (int64) PG_INT32_MAX)));
-	if (catalog_step_id_is_used(pipeline->id, (int32) step_id))
+}
+
+int32
+definition_next_step_id(const Pipeline *pipeline, int64 above)
+{
+	int64		step_id = Max(catalog_next_step_id(pipeline->id), above + 1);
+
+	if (step_id > PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("no step_id is left above the highest one of pipeline \"%s\"",
+						pipeline->name),
+				 errhint("Give a step_id.")));
+	return (int32) step_id;
+}
+
+static int32
+choose_step_id(const Pipeline *pipeline, FunctionCallInfo fcinfo)
+{
+	int32		step_id;
+
+	if (PG_ARGISNULL(ADD_STEP_ARG_STEP_ID))
+		return definition_next_step_id(pipeline, 0);
+
+	step_id = PG_GETARG_INT32(ADD_STEP_ARG_STEP_ID);
+	definition_check_step_id(step_id);
+	if (catalog_step_id_is_used(pipeline->id, step_id))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("pipeline \"%s\" already has a step with step_id %d",
-						pipeline->name, (int) step_id)));
-	return (int32) step_id;
+						pipeline->name, step_id)));
+	return step_id;
 }
 
 Datum
@@ -610,20 +634,20 @@ etl_add_step(PG_FUNCTION_ARGS)
 {
 	char	   *name = field_text_argument(fcinfo, 0, "pipeline");
 	char	   *process_name = field_text_argument(fcinfo, 1, "process_name");
-	Pipeline   *pipeline = open_for_change(name, "etl.add_step()");
+	Pipeline   *pipeline = definition_open(name, "etl.add_step()");
 	Step		step;
 
-	set_step_defaults(&step);
+	definition_default_step(&step);
 	field_check_name("process_name", process_name);
 	step.process_name = process_name;
-	field_take_arguments(step_fields, lengthof(step_fields), &step, fcinfo);
+	field_take_arguments(definition_step_fields, definition_step_count, &step, fcinfo);
 
 	if (catalog_find_step(pipeline->id, process_name) != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("pipeline \"%s\" already has a step \"%s\"", name, process_name)));
 	step.step_id = choose_step_id(pipeline, fcinfo);
-	check_step(pipeline, &step);
+	definition_check_step(pipeline, &step);
 	catalog_write_step(pipeline->id, catalog_begin_version(pipeline->id), &step);
 
 	PG_RETURN_INT32(step.step_id);
@@ -635,16 +659,16 @@ etl_alter_step(PG_FUNCTION_ARGS)
 	char	   *name = field_text_argument(fcinfo, 0, "pipeline");
 	char	   *process_name = field_text_argument(fcinfo, 1, "process_name");
 	Jsonb	   *changes = changes_argument(fcinfo, 2);
-	Pipeline   *pipeline = open_for_change(name, "etl.alter_step()");
+	Pipeline   *pipeline = definition_open(name, "etl.alter_step()");
 	Step	   *old = open_step(pipeline, process_name);
 	Step		changed = *old;
 	Step		defaults;
 
-	set_step_defaults(&defaults);
-	field_take_changes("step", step_fields, lengthof(step_fields), &changed,
+	definition_default_step(&defaults);
+	field_take_changes("step", definition_step_fields, definition_step_count, &changed,
 					   &defaults, fixed_step_fields, changes);
-	check_step(pipeline, &changed);
-	if (!field_all_equal(step_fields, lengthof(step_fields), old, &changed))
+	definition_check_step(pipeline, &changed);
+	if (!definition_step_equal(old, &changed))
 		catalog_write_step(pipeline->id, catalog_begin_version(pipeline->id), &changed);
 
 	PG_RETURN_VOID();
@@ -655,7 +679,7 @@ etl_drop_step(PG_FUNCTION_ARGS)
 {
 	char	   *name = field_text_argument(fcinfo, 0, "pipeline");
 	char	   *process_name = field_text_argument(fcinfo, 1, "process_name");
-	Pipeline   *pipeline = open_for_change(name, "etl.drop_step()");
+	Pipeline   *pipeline = definition_open(name, "etl.drop_step()");
 	Step	   *step = open_step(pipeline, process_name);
 
 	catalog_remove_step(pipeline->id, catalog_begin_version(pipeline->id), step->step_id);

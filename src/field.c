@@ -20,6 +20,7 @@
 #include "lib/stringinfo.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
@@ -326,9 +327,10 @@ set_from_json(const Field *field, void *target, const JsonbValue *value)
 	set_has(field, target, true);
 }
 
+/* An unknown key, or one of those that cannot be changed. */
 static void
-raise_unknown_key(const char *what, const Field *fields, int nfields,
-				  const char *const *fixed, const char *key)
+raise_wrong_key(const char *what, const Field *fields, int nfields,
+				const char *const *fixed, const char *key)
 {
 	Nearest		nearest;
 
@@ -351,6 +353,31 @@ raise_unknown_key(const char *what, const Field *fields, int nfields,
 			 errhint("Keys are the names of the arguments that define a %s.", what)));
 }
 
+bool
+field_take_value(const Field *fields, int nfields, void *target, const void *defaults,
+				 const char *key, const JsonbValue *value)
+{
+	const Field *field = NULL;
+
+	for (int i = 0; i < nfields && field == NULL; i++)
+	{
+		if (strcmp(fields[i].name, key) == 0)
+			field = &fields[i];
+	}
+	if (field == NULL)
+		return false;
+
+	if (value->type != jbvNull)
+		set_from_json(field, target, value);
+	else if (field->required)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("value of key \"%s\" must not be null", field->name)));
+	else
+		reset_field(field, target, defaults);
+	return true;
+}
+
 void
 field_take_changes(const char *what, const Field *fields, int nfields, void *target,
 				   const void *defaults, const char *const *fixed, const Jsonb *changes)
@@ -358,7 +385,7 @@ field_take_changes(const char *what, const Field *fields, int nfields, void *tar
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue	value;
-	const Field *field = NULL;
+	char	   *key = NULL;
 
 	if (!JB_ROOT_IS_OBJECT(changes))
 		ereport(ERROR,
@@ -369,30 +396,73 @@ field_take_changes(const char *what, const Field *fields, int nfields, void *tar
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
 		if (token == WJB_KEY)
-		{
-			char	   *key = pnstrdup(value.val.string.val, value.val.string.len);
-
-			field = NULL;
-			for (int i = 0; i < nfields && field == NULL; i++)
-			{
-				if (strcmp(fields[i].name, key) == 0)
-					field = &fields[i];
-			}
-			if (field == NULL)
-				raise_unknown_key(what, fields, nfields, fixed, key);
-		}
-		else if (token == WJB_VALUE)
-		{
-			if (value.type != jbvNull)
-				set_from_json(field, target, &value);
-			else if (field->required)
-				ereport(ERROR,
-						(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						 errmsg("value of key \"%s\" must not be null", field->name)));
-			else
-				reset_field(field, target, defaults);
-		}
+			key = pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE &&
+				 !field_take_value(fields, nfields, target, defaults, key, &value))
+			raise_wrong_key(what, fields, nfields, fixed, key);
 	}
+}
+
+/* ---- text ---- */
+
+static char *
+output_value(Oid type, Datum value)
+{
+	Oid			function;
+	bool		is_varlena;
+
+	getTypeOutputInfo(type, &function, &is_varlena);
+	return OidOutputFunctionCall(function, value);
+}
+
+static char *
+interval_to_text(int64 ms)
+{
+	Interval	interval = {.time = ms * 1000};
+
+	return output_value(INTERVALOID, IntervalPGetDatum(&interval));
+}
+
+char *
+field_to_text(const Field *field, const void *source)
+{
+	if (!get_has(field, source))
+		return NULL;
+
+	switch (field->type)
+	{
+		case FIELD_TEXT:
+		case FIELD_NAME:
+			return *MEMBER(char *const, source, field);
+		case FIELD_TEXT_LIST:
+		case FIELD_NAME_LIST:
+			{
+				const List *list = *MEMBER(List *const, source, field);
+
+				return list == NIL ? NULL :
+					output_value(TEXTARRAYOID, PointerGetDatum(catalog_list_to_array(list)));
+			}
+		case FIELD_BOOL:
+			return pstrdup(*MEMBER(const bool, source, field) ? "true" : "false");
+		case FIELD_INT:
+			{
+				int32		value = *MEMBER(const int32, source, field);
+
+				/* where 0 is no possible value it stands for none */
+				return value == 0 && field->min > 0 ? NULL : psprintf("%d", value);
+			}
+		case FIELD_INTERVAL:
+			{
+				int64		ms = *MEMBER(const int64, source, field);
+
+				return ms == CATALOG_NO_TIMEOUT ? NULL : interval_to_text(ms);
+			}
+		case FIELD_WORD:
+			return pstrdup(field->words[field->size == sizeof(bool) ?
+										(int) *MEMBER(const bool, source, field) :
+										*MEMBER(const int, source, field)]);
+	}
+	return NULL;				/* keep compiler quiet */
 }
 
 /* ---- comparing ---- */
@@ -419,7 +489,7 @@ list_of_text_equal(const List *a, const List *b)
 	return true;
 }
 
-static bool
+bool
 field_equal(const Field *field, const void *a, const void *b)
 {
 	if (get_has(field, a) != get_has(field, b))

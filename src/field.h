@@ -67,7 +67,22 @@ extern void field_take_changes(const char *what, const Field *fields, int nfield
 							   void *target, const void *defaults,
 							   const char *const *fixed, const Jsonb *changes);
 
-/* Are all fields equal? */
+/*
+ * Sets the one field that has the key for its name, as field_take_changes does.
+ * Returns false, and does nothing, where none has.
+ */
+extern bool field_take_value(const Field *fields, int nfields, void *target,
+							 const void *defaults, const char *key,
+							 const JsonbValue *value);
+
+/*
+ * The value as people see it in the views: NULL where there is none.  Intervals
+ * follow IntervalStyle.  The result may point into the struct.
+ */
+extern char *field_to_text(const Field *field, const void *source);
+
+/* Is the field equal, are all fields equal? */
+extern bool field_equal(const Field *field, const void *a, const void *b);
 extern bool field_all_equal(const Field *fields, int nfields, const void *a, const void *b);
 
 /*

@@ -81,24 +81,38 @@ pipeline_find_step(const PipelineGraph *graph, const char *name)
 	return entry ? entry->index : -1;
 }
 
-int
-pipeline_find_reference(const PipelineGraph *graph, const char *reference)
+char *
+pipeline_reference_name(const Pipeline *pipeline, const char *reference)
 {
 	char	   *copy = pstrdup(reference);
+	char	   *name = NULL;
 	List	   *parts;
-	int			index = -1;
 
 	if (!SplitIdentifierString(copy, '.', &parts))
 		elog(ERROR, "invalid reference \"%s\" in a table of schema \"%s\"",
 			 reference, ETL_SCHEMA);
 	if (list_length(parts) == 1)
-		index = pipeline_find_step(graph, linitial(parts));
+		name = pstrdup(linitial(parts));
 	else if (list_length(parts) == 2 &&
-			 strcmp(linitial(parts), graph->pipeline->target_schema) == 0)
-		index = pipeline_find_step(graph, lsecond(parts));
+			 strcmp(linitial(parts), pipeline->target_schema) == 0)
+		name = pstrdup(lsecond(parts));
 	list_free(parts);
 	pfree(copy);
 
+	return name;
+}
+
+int
+pipeline_find_reference(const PipelineGraph *graph, const char *reference)
+{
+	char	   *name = pipeline_reference_name(graph->pipeline, reference);
+	int			index = -1;
+
+	if (name != NULL)
+	{
+		index = pipeline_find_step(graph, name);
+		pfree(name);
+	}
 	return index;
 }
 

@@ -53,9 +53,12 @@ extern PipelineGraph *pipeline_load_graph(int32 pipeline_id, int32 version);
 extern int	pipeline_find_step(const PipelineGraph *graph, const char *name);
 
 /*
- * The step whose table a reference means, as Step's reads and writes contain
- * them; -1 if it is some other relation.
+ * The step name that a reference, as Step's reads and writes contain them, would
+ * mean: of one that is not qualified, or is with the target schema.  Else NULL.
  */
+extern char *pipeline_reference_name(const Pipeline *pipeline, const char *reference);
+
+/* The step whose table a reference means; -1 if it is some other relation. */
 extern int	pipeline_find_reference(const PipelineGraph *graph, const char *reference);
 
 /*

@@ -382,6 +382,7 @@ request_send(RequestServer *server, const RequestMessage *message)
 {
 	MemoryContext oldcontext;
 	StringInfo	buf;
+	char	   *data;
 
 	if (request_waiting_pid(server) == 0)
 		return;
@@ -395,6 +396,13 @@ request_send(RequestServer *server, const RequestMessage *message)
 	request_put_text(buf, message->detail);
 	request_put_text(buf, message->hint);
 	request_put_text(buf, message->context);
+
+	/* thousands may have to wait here: no more memory than they need */
+	data = palloc(buf->len);
+	memcpy(data, buf->data, buf->len);
+	pfree(buf->data);
+	buf->data = data;
+	buf->maxlen = buf->len;
 	server->unsent = lappend(server->unsent, buf);
 	MemoryContextSwitchTo(oldcontext);
 

@@ -32,6 +32,7 @@
 #include "run.h"
 #include "security.h"
 #include "session.h"
+#include "storage/proc.h"
 #include "storage/procarray.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -377,6 +378,29 @@ run_find(int64 run_id, EtlRunStatus *status)
 		security_is_member(owner);
 }
 
+/*
+ * The same, with the runs that etl.start has promised: such a run has a
+ * coordinator, a session of the owner's, and no row yet.
+ */
+static bool
+run_find_promised(int64 run_id, EtlRunStatus *status)
+{
+	int32		pipeline_id;
+	Oid			owner;
+	int			pid;
+	PGPROC	   *coordinator;
+
+	if (catalog_find_run(run_id, &pipeline_id, &owner, status))
+		return security_is_member(owner);
+
+	pid = lock_run_holder(run_id);
+	coordinator = pid != 0 ? BackendPidGetProc(pid) : NULL;
+	if (coordinator == NULL)
+		return run_find(run_id, status);	/* it may have got its row meanwhile */
+	*status = ETL_RUN_RUNNING;
+	return security_is_member(coordinator->roleId);
+}
+
 static int64
 run_id_argument(FunctionCallInfo fcinfo)
 {
@@ -411,8 +435,7 @@ etl_wait(PG_FUNCTION_ARGS)
 {
 	int64		timeout_ms = -1;
 	int64		run_id;
-	EtlRunStatus status = ETL_RUN_RUNNING;
-	bool		found;
+	EtlRunStatus status;
 
 	security_check_primary("etl.wait()");
 	if (session_is_worker())
@@ -431,8 +454,7 @@ etl_wait(PG_FUNCTION_ARGS)
 					 errmsg("timeout must not be negative")));
 	}
 
-	found = run_find(run_id, &status);
-	if (!found && lock_run_holder(run_id) == 0)
+	if (!run_find_promised(run_id, &status))
 		run_unknown(run_id);
 	if (status == ETL_RUN_RUNNING && lock_wait_for_run(run_id, timeout_ms))
 	{
@@ -457,10 +479,10 @@ etl_cancel(PG_FUNCTION_ARGS)
 
 	security_check_primary("etl.cancel()");
 	run_id = run_id_argument(fcinfo);
-	if (!run_find(run_id, &status))
+	if (!run_find_promised(run_id, &status))
 		run_unknown(run_id);
 
-	pid = lock_run_holder(run_id);
+	pid = status == ETL_RUN_RUNNING ? lock_run_holder(run_id) : 0;
 	if (pid == 0 || BackendPidGetProc(pid) == NULL)
 		PG_RETURN_BOOL(false);
 	PG_RETURN_BOOL(kill(pid, SIGINT) == 0);

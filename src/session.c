@@ -41,6 +41,7 @@ static const struct
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_read_only", "off"},
 	{"default_transaction_deferrable", "off"},
+	{"role", "none"},
 	{"row_security", "on"},
 	{"standard_conforming_strings", "on"},
 	{"default_table_access_method", "heap"},
@@ -154,6 +155,7 @@ static void
 session_discard(void)
 {
 	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());	/* temporary tables are deleted from catalogs */
 
 	PortalHashTableDeleteAll();
 	SetPGVariable("session_authorization", NIL, false);
@@ -166,6 +168,7 @@ session_discard(void)
 	DirectFunctionCall1(setseed,
 						Float8GetDatum(pg_prng_double(&pg_global_prng_state)));
 
+	PopActiveSnapshot();
 	CommitTransactionCommand();
 }
 

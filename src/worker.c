@@ -65,6 +65,7 @@ typedef struct Attempt
 	WorkerSlot *slot;
 	Step	   *step;
 	List	   *statements;		/* of RawStmt, resolved */
+	bool		reads_partitions;	/* some step that it reads has "repartition" */
 	LocalTransactionId lxid;	/* of the transaction that executes it; 0: none yet */
 	bool		inserted;		/* is the RUNNING row committed? */
 	BufferUsage buffers;		/* at the start */
@@ -138,6 +139,7 @@ worker_resolve(const char *schema, const char *name, bool created, void *arg)
 {
 	Attempt    *attempt = (Attempt *) arg;
 	int32		step_id;
+	int32		repartition;
 	EtlStepKind kind;
 
 	if (schema != NULL && strcmp(schema, worker_pipeline->target_schema) != 0)
@@ -147,9 +149,11 @@ worker_resolve(const char *schema, const char *name, bool created, void *arg)
 	if (strcmp(name, attempt->step->process_name) == 0)
 		return NULL;
 	if (!catalog_lookup_step(worker_run->pipeline_id, worker_run->version, name,
-						   &step_id, &kind) ||
+						   &step_id, &kind, &repartition) ||
 		kind != ETL_STEP_QUERY)
 		return NULL;
+	if (repartition > 0)
+		attempt->reads_partitions = true;
 	if (!shm_is_selected(worker_run, step_id))
 		return worker_pipeline->target_schema;
 	return get_namespace_name(worker_run->staging);
@@ -199,7 +203,7 @@ worker_prepare(Attempt *attempt)
 	params = shm_params(worker_run);
 	if (params != NULL)
 		session_set(GUC_PARAMS_NAME, params);
-	materialize_planner_settings(step->broadcast, false);
+	materialize_planner_settings(step->broadcast, attempt->reads_partitions);
 	foreach(lc, step->settings)
 		session_set_assignment((const char *) lfirst(lc));
 
