@@ -94,11 +94,14 @@ CREATE TABLE etl.step_data (
     PRIMARY KEY (pipeline_id, step_id, from_version),
     CHECK (until_version > from_version)
 );
--- One step of a name in the newest version, and (for metadata_all) in any other.
--- The name comes first: the planner would else take these for look-ups by
--- pipeline and step_id too, as long as it has no statistics.
+-- One step of a name in the newest version, and (for metadata_all) those of any
+-- other.  A table that was analysed while it was empty is planned as if it still
+-- were, and then all indexes cost the same: the planner would read one in full
+-- that has pipeline_id or from_version in it, or just an order.  A hash index
+-- has nothing but the name to offer; look-ups by name hide the other columns
+-- from the primary key.
 CREATE UNIQUE INDEX step_data_name ON etl.step_data (process_name, pipeline_id) WHERE until_version IS NULL;
-CREATE UNIQUE INDEX step_data_history ON etl.step_data (process_name, pipeline_id, from_version);
+CREATE INDEX step_data_history ON etl.step_data USING hash (process_name);
 
 CREATE SEQUENCE etl.run_id_seq AS bigint;
 
@@ -296,6 +299,26 @@ COMMENT ON FUNCTION etl.rollback IS
 No version is changed or removed by it, so that a rollback can be rolled back.  Runs that are on keep their version, tables stay as they are until the next run.
 Errors: undefined_object for a pipeline or version that does not exist or that the caller may not see; those of alter_pipeline for the target schema.';
 
+CREATE FUNCTION etl.define(pipeline text, script text)
+RETURNS int LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'etl_define';
+COMMENT ON FUNCTION etl.define IS
+'Makes the statements of an SQL script the steps of a pipeline, as part of the version that this transaction makes.  Returns that version; the newest one if nothing has changed.
+script: CREATE TABLE x AS query, SELECT ... INTO x, and statements that change tables.  It replaces all steps: those that it does not have are removed, those that are the same stay the same.
+A step gets in depends_on what it must not overtake, and its SQL does not name: the steps before it in the script that write what it reads or writes, or read what it writes.
+A comment right above a statement is the step''s description.  "-- step: name (cache, repartition = 4, settings = ''work_mem=64MB'')" above it gives a name (for CREATE TABLE AS the table''s) and the arguments of add_step; a list of settings, checks or indexes is given one by one, one of names as a string.  With depends_on nothing is added to it.  CREATE TABLE ... WITH (cache, repartition = 4) does the same.  Lines between "-- step: name begin" and "-- step end" are one step.
+UNLOGGED means persist => false, TEMPORARY means keep => false, CREATE INDEX on the table of a step its indexes, a later DROP TABLE of it keep => false.
+Errors, with their line of the script: undefined_object as in alter_pipeline; syntax_error; feature_not_supported for what cannot be a step; duplicate_object for two steps of one name; ZE005 for a statement before the one that makes what it reads; those of add_step.  invalid_parameter_value for a script without a statement, if the pipeline has steps.';
+
+CREATE FUNCTION etl.export(pipeline text, version int = NULL)
+RETURNS text LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'etl_export';
+COMMENT ON FUNCTION etl.export IS
+'The steps of a version of a pipeline as a script that etl.define makes the same steps of.
+version: NULL: the newest.
+Steps come behind those that they depend on, and otherwise by step_id.  The same steps give the same script; numbers, options of the pipeline and its versions are not in it.  Run by psql, with the target schema first in the search_path, it makes the same tables.
+Errors: undefined_object for a pipeline that does not exist or that the caller may not see, or has no such version.';
+
 -- ---------------------------------------------------------------------------
 -- Running
 -- ---------------------------------------------------------------------------
@@ -403,8 +426,8 @@ SELECT p.pipeline_id,
               FROM unnest(s.reads || s.writes) AS r(reference)
               CROSS JOIN LATERAL parse_ident(r.reference) AS i(parts)
               JOIN etl.step_data u ON u.process_name = i.parts[cardinality(i.parts)]
-              WHERE u.pipeline_id = s.pipeline_id
-                AND u.from_version <= v.version
+              WHERE u.pipeline_id + 0 = s.pipeline_id
+                AND u.from_version + 0 <= v.version
                 AND (u.until_version IS NULL OR u.until_version > v.version)
                 AND (cardinality(i.parts) = 1
                      OR cardinality(i.parts) = 2 AND i.parts[1] = o.target_schema)

@@ -311,7 +311,7 @@ catalog_lookup_step(int32 pipeline_id, int32 version, const char *process_name,
 {
 	static EtlStatement statement = {
 		.sql = "SELECT step_id, kind, repartition FROM etl.step_data"
-		" WHERE pipeline_id = $1 AND process_name = $3 AND from_version <= $2"
+		" WHERE pipeline_id + 0 = $1 AND process_name = $3 AND from_version + 0 <= $2"
 		" AND (until_version IS NULL OR until_version > $2)",
 		.nargs = 3,
 		.argtypes = {INT4OID, INT4OID, TEXTOID}

@@ -213,6 +213,9 @@ extern bool catalog_attempt_failed(int64 run_id, int32 step_id, const char *proc
 								   const ErrorData *error, TimestampTz retry_at,
 								   const AttemptCost *cost);
 
+/* A failed attempt is not tried again after all: its retry_at becomes NULL. */
+extern void catalog_attempt_not_repeated(int64 run_id, int32 step_id, int attempt);
+
 /* Inserts a step that got no attempt, SKIPPED or CANCELLED, as attempt 0. */
 extern void catalog_insert_unstarted(int64 run_id, int32 step_id, const char *process_name,
 									 EtlStepStatus status, const char *reason);

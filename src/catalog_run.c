@@ -444,6 +444,23 @@ catalog_attempt_failed(int64 run_id, int32 step_id, const char *process_name, in
 }
 
 void
+catalog_attempt_not_repeated(int64 run_id, int32 step_id, int attempt)
+{
+	static EtlStatement statement = {
+		.sql = "UPDATE etl.attempt_data SET retry_at = NULL"
+		" WHERE run_id = $1 AND step_id = $2 AND attempt = $3",
+		.nargs = 3,
+		.argtypes = {INT8OID, INT4OID, INT4OID}
+	};
+	Params		params = {.n = 0};
+
+	params_put_int64(&params, run_id);
+	params_put_int32(&params, step_id);
+	params_put_int32(&params, attempt);
+	catalog_execute_write(&statement, &params);
+}
+
+void
 catalog_insert_unstarted(int64 run_id, int32 step_id, const char *process_name,
 						 EtlStepStatus status, const char *reason)
 {

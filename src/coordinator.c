@@ -47,6 +47,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/ps_status.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 /* Between two tries to get the locks for publishing. */
@@ -119,6 +120,8 @@ static void
 coordinator_load(RunState *run)
 {
 	StartTransactionCommand();
+	/* long definitions are read from TOAST tables */
+	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(run->context);
 
 	run->graph = pipeline_load_graph(run->request->pipeline_id, run->request->version);
@@ -141,6 +144,7 @@ coordinator_load(RunState *run)
 		run->steps[i].count_rows = -1;
 		run->steps[i].table_size = -1;
 	}
+	PopActiveSnapshot();
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(run->context);
 }
@@ -222,6 +226,13 @@ coordinator_refuse(RunState *run, ErrorData *error)
 {
 	RequestMessage answer = {0};
 	RunRow		row = {0};
+	bool		cancelled = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
+
+	if (cancelled)
+	{
+		error->sqlerrcode = ERRCODE_ETL_RUN_CANCELLED;
+		error->message = pstrdup("the run was cancelled before it began");
+	}
 
 	answer.kind = REQUEST_ERROR;
 	answer.sqlerrcode = error->sqlerrcode;
@@ -238,10 +249,13 @@ coordinator_refuse(RunState *run, ErrorData *error)
 	row.pipeline_id = run->request->pipeline_id;
 	row.version = run->request->version;
 	row.requested_by = GetUserNameFromId(run->request->requested_by, true);
+	if (run->request->params != NULL)
+		row.params = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+														CStringGetDatum(run->request->params)));
 	row.steps = run->request->steps;
 	row.pid = MyProcPid;
 	catalog_insert_run(&row);
-	catalog_end_run(row.run_id, ETL_RUN_FAILED, error->message);
+	catalog_end_run(row.run_id, cancelled ? ETL_RUN_CANCELLED : ETL_RUN_FAILED, error->message);
 	runstate_commit(run);
 }
 
@@ -258,8 +272,10 @@ coordinator_begin_run(RunState *run)
 		coordinator_wait_for_commit(run);
 
 		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
 		MemoryContextSwitchTo(run->context);
 		pipeline = catalog_load_pipeline(run->request->pipeline_id, run->request->version);
+		PopActiveSnapshot();
 		CommitTransactionCommand();
 		if (pipeline == NULL)
 			ereport(ERROR,

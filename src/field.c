@@ -465,6 +465,62 @@ field_to_text(const Field *field, const void *source)
 	return NULL;				/* keep compiler quiet */
 }
 
+/* ---- text of a script ---- */
+
+void
+field_take_text(const Field *field, void *target, char *value)
+{
+	bool		truth;
+	int32		number;
+
+	switch (field->type)
+	{
+		case FIELD_TEXT:
+		case FIELD_NAME:
+			set_text(field, target, value);
+			break;
+		case FIELD_BOOL:
+			if (!parse_bool(value, &truth))
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("invalid value for \"%s\": \"%s\"", field->name, value),
+						 errhint("Available values: %s.", "\"true\" and \"false\"")));
+			*MEMBER(bool, target, field) = truth;
+			break;
+		case FIELD_INT:
+			number = pg_strtoint32(value);
+			set_int(field, target, number);
+			break;
+		case FIELD_INTERVAL:
+			set_interval(field, target,
+						 DatumGetIntervalP(DirectFunctionCall3(interval_in,
+															   CStringGetDatum(value),
+															   ObjectIdGetDatum(InvalidOid),
+															   Int32GetDatum(-1))));
+			break;
+		case FIELD_WORD:
+			set_word(field, target, value);
+			break;
+		case FIELD_TEXT_LIST:
+		case FIELD_NAME_LIST:
+			elog(ERROR, "field \"%s\" is a list", field->name);
+	}
+	set_has(field, target, true);
+}
+
+void
+field_take_list(const Field *field, void *target, List *value)
+{
+	set_list(field, target, value);
+	set_has(field, target, true);
+}
+
+void
+field_add_element(const Field *field, void *target, char *value)
+{
+	field_take_list(field, target, lappend(*MEMBER(List *, target, field), value));
+}
+
 /* ---- comparing ---- */
 
 static bool

@@ -86,6 +86,15 @@ extern bool field_equal(const Field *field, const void *a, const void *b);
 extern bool field_all_equal(const Field *fields, int nfields, const void *a, const void *b);
 
 /*
+ * Sets one field, with the same checks, from its text in a script: a value that
+ * is not a list, a list, or a list with one more element.  The values are kept,
+ * not copied.
+ */
+extern void field_take_text(const Field *field, void *target, char *value);
+extern void field_take_list(const Field *field, void *target, List *value);
+extern void field_add_element(const Field *field, void *target, char *value);
+
+/*
  * Checks an identifier: 1 to NAMEDATALEN - 1 bytes.  "what" is the argument's
  * name.  Raises name_too_long or invalid_parameter_value.
  */

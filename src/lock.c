@@ -145,7 +145,7 @@ lock_wait_for_run(int64 run_id, int64 timeout_ms)
 	MemoryContext oldcontext = CurrentMemoryContext;
 	ResourceOwner oldowner = CurrentResourceOwner;
 	LOCKTAG		tag;
-	LOCKMODE	mode = timeout_ms < 0 ? LOCK_RUN_PATIENT : LOCK_RUN_TIMED;
+	volatile LOCKMODE mode = timeout_ms < 0 ? LOCK_RUN_PATIENT : LOCK_RUN_TIMED;
 	char		timeout[32];
 	volatile bool result = true;
 

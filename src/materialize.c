@@ -29,6 +29,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/heapam.h"
 #include "access/hio.h"
 #include "access/relation.h"
@@ -45,8 +47,10 @@
 #include "commands/vacuum.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
+#include "jit/jit.h"
 #include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/cost.h"
 #include "parser/parse_node.h"
 #include "parser/parse_utilcmd.h"
 #include "parser/parser.h"
@@ -519,6 +523,21 @@ writer_open(RowWriter *writer, List *relids, bool cache)
  * ----------------------------------------------------------------
  */
 
+/*
+ * Before 18 a join that only a disabled method can do (a broadcast step's, where
+ * it has no hashable condition) costs disable_cost more.  The plan is then dear
+ * enough to be compiled, which takes longer than most of them: see what it
+ * costs without.
+ */
+static void
+forgo_jit(PlannedStmt *plan)
+{
+	Cost		cost = plan->planTree->total_cost;
+
+	if (cost >= disable_cost && fmod(cost, disable_cost) < jit_above_cost)
+		plan->jitFlags = PGJIT_NONE;
+}
+
 static PlannedStmt *
 plan_query(RawStmt *query, const char *sql)
 {
@@ -535,6 +554,7 @@ plan_query(RawStmt *query, const char *sql)
 		linitial_node(Query, queries)->hasModifyingCTE)
 		elog(ERROR, "statement to materialize is not one SELECT");
 	plans = pg_plan_queries(queries, sql, CURSOR_OPT_PARALLEL_OK, NULL);
+	forgo_jit(linitial_node(PlannedStmt, plans));
 
 	/*
 	 * Execution takes a new snapshot: this one is older than the locks on the

@@ -173,10 +173,23 @@ run_coordinator_lost(void)
 static int64
 run_follow(RequestCaller *caller, bool only_launch, const char *pipeline)
 {
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "etl message",
+												  ALLOCSET_SMALL_SIZES);
 	RequestMessage message;
 
-	while (request_receive(caller, &message))
+	for (;;)
 	{
+		MemoryContext oldcontext;
+		bool		received;
+
+		/* one message after another, for as long as the run lasts */
+		MemoryContextReset(context);
+		oldcontext = MemoryContextSwitchTo(context);
+		received = request_receive(caller, &message);
+		MemoryContextSwitchTo(oldcontext);
+		if (!received)
+			break;
+
 		switch (message.kind)
 		{
 			case REQUEST_LAUNCHED:
@@ -456,7 +469,13 @@ etl_wait(PG_FUNCTION_ARGS)
 
 	if (!run_find_promised(run_id, &status))
 		run_unknown(run_id);
-	if (status == ETL_RUN_RUNNING && lock_wait_for_run(run_id, timeout_ms))
+
+	/*
+	 * Also where the row says already how it ended: the coordinator has the
+	 * pipeline for another moment, and who has waited for a run may expect to be
+	 * able to start the next one.
+	 */
+	if (lock_wait_for_run(run_id, timeout_ms) && status == ETL_RUN_RUNNING)
 	{
 		if (!run_find(run_id, &status))
 			run_unknown(run_id);

@@ -191,6 +191,15 @@ scheduler_step_failed(RunState *run, const PoolOutcome *outcome)
 	scheduler_release_inputs(run, outcome->step);
 }
 
+/* The attempt's row says that another one follows, but the run is being ended. */
+static void
+scheduler_forget_retry(RunState *run, int step, int attempt)
+{
+	runstate_begin(run);
+	catalog_attempt_not_repeated(run->run_id, run->graph->steps[step]->step_id, attempt);
+	runstate_commit(run);
+}
+
 static void
 scheduler_retry_later(RunState *run, const PoolOutcome *outcome)
 {
@@ -213,6 +222,9 @@ scheduler_take_in(RunState *run, PoolOutcome *outcome)
 	{
 		RetryPolicy policy;
 
+		/* what may end transactions may have committed some of its work */
+		if (run->graph->steps[outcome->step]->kind == ETL_STEP_COMMAND_ALONE)
+			outcome->cause = RETRY_CAUSE_COMMITTED;
 		pipeline_retry_policy(run->pipeline, run->graph->steps[outcome->step], &policy);
 		if (run->verdict == ETL_RUN_RUNNING &&
 			retry_again(&policy, outcome->attempt, outcome->cause,
@@ -229,7 +241,11 @@ scheduler_take_in(RunState *run, PoolOutcome *outcome)
 	else if (outcome->retry_at != 0 && run->verdict == ETL_RUN_RUNNING)
 		scheduler_retry_later(run, outcome);
 	else
+	{
+		if (outcome->retry_at != 0)
+			scheduler_forget_retry(run, outcome->step, outcome->attempt);
 		scheduler_step_failed(run, outcome);
+	}
 }
 
 /* ---- handing out ---- */
@@ -378,6 +394,7 @@ scheduler_wind_up(RunState *run, bool timed_out)
 		run->nretries--;
 		run->nended++;
 		run->nfailed++;
+		scheduler_forget_retry(run, rs - run->steps, rs->attempts);
 		n = dag_run_failed(run->dag, rs - run->steps, &unstarted);
 		scheduler_tell_ended(run, rs - run->steps, "FAILED", run->reason.message);
 		scheduler_unstarted(run, n, unstarted, ETL_STEP_SKIPPED);

@@ -127,7 +127,7 @@ typedef struct ScriptStep
 	bool		given_depends_on;	/* that nothing is to be added to */
 	uint64		given;			/* by number in definition_step_fields */
 
-	/* What it touches; files of the server are names in SCRIPT_FILES. */
+	/* What it touches; a file of the server is a name in SCRIPT_FILES. */
 	List	   *reads;			/* of RefName * */
 	List	   *writes;			/* of RefName * */
 	bool		opaque;			/* and perhaps something that it does not name */
@@ -142,18 +142,21 @@ typedef struct ScriptStep
 /* The steps of a script, of ScriptStep *, with names; script_order is yet to come. */
 extern List *script_read(const Pipeline *pipeline, const char *text);
 
+/* ---- script_order.c ---- */
+
 /*
- * Fills in what the SQL of a step touches, from step->sql_query.
+ * Fills in the kind of a step and what its SQL touches; raises what refs_analyze
+ * raises.
  */
 extern void script_analyze(ScriptStep *step);
 
-/* Why a statement of its own cannot be a step; NULL if it can. */
+/*
+ * Why a statement would be of no use as the only one of a step; NULL if it would.
+ */
 extern const char *script_refusal(Node *statement);
 
-/* Does the reference mean a step's table, if there is one of that name? */
+/* Does a reference to this schema mean a step's table, if there is one? */
 extern bool script_is_local(const Pipeline *pipeline, const char *schema);
-
-/* ---- script_order.c ---- */
 
 /*
  * Completes depends_on, so that no step can overtake another in a way that the

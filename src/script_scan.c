@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "script.h"
+#include "sqlerror.h"
 
 #include "common/keywords.h"
 #include "lib/stringinfo.h"
@@ -127,7 +128,6 @@ script_skip_name(const Script *script, int token)
 	return token;
 }
 
-/* The token from which the statement starts that a token is in. */
 static bool
 starts_statement(const Script *script, int token)
 {
@@ -182,6 +182,7 @@ scan_tokens(const char *text, ScriptToken **tokens)
 		*tokens = palloc(sizeof(ScriptToken) * size);
 	scanner = scanner_init(text, &extra, &no_keywords, ScanKeywordTokens);
 	extra.escape_string_warning = false;
+	extra.standard_conforming_strings = true;	/* as refs_parse has it */
 	while ((token = core_yylex(&value, &location, scanner)) != 0)
 	{
 		if (token == ')' || token == ']')
@@ -202,35 +203,17 @@ scan_tokens(const char *text, ScriptToken **tokens)
 	return n;
 }
 
-/* The scanner's errors have a position in the text, but no place. */
-static void
-scan_error_callback(void *arg)
-{
-	int			position = geterrposition();
-
-	if (position > 0)
-	{
-		errposition(0);
-		internalerrposition(position);
-		internalerrquery((const char *) arg);
-	}
-}
-
 Script *
 script_scan(const char *text)
 {
 	Script	   *script = palloc(sizeof(Script));
-	ErrorContextCallback callback = {
-		.previous = error_context_stack,
-		.callback = scan_error_callback,
-		.arg = unconstify(char *, text)
-	};
+	SqlErrorContext errors = {.sql = text};
 
-	error_context_stack = &callback;
+	sqlerror_push(&errors);
 	script->text = text;
 	script->length = strlen(text);
 	script->ntokens = scan_tokens(text, &script->tokens);
-	error_context_stack = callback.previous;
+	sqlerror_pop(&errors);
 
 	check_tokens(script);
 	return script;
@@ -648,7 +631,8 @@ script_comments(const Script *script, int from, int to, bool after)
 			if (text[at] == '\n')
 				newlines++;
 			if (text[at] == ';' && comments->location >= 0)
-				break;
+				raise_step_comment(&(Cursor) {.text = text, .at = comments->location},
+								   "it has no statement");
 			at++;
 			continue;
 		}
@@ -658,7 +642,7 @@ script_comments(const Script *script, int from, int to, bool after)
 		comments->is_last = false;
 	}
 
-	if (newlines <= 1 || comments->is_block)
+	if (newlines <= 1 || comments->is_last)
 		comments->description = finish_description(&lines);
 	return comments;
 }

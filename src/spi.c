@@ -10,9 +10,12 @@
  * should get to run in between from changing the session's state.
  *
  * Settings.  The only setting that decides what fixed, fully qualified SQL over
- * built-in types means is search_path (it finds the operators), so it is the
- * only one that is pinned; this is on the path of every step, and each further
- * setting would cost some microseconds.  Considered and left alone:
+ * built-in types means is search_path (it finds the operators), so it is
+ * pinned.  So is enable_seqscan: a plan that was made while a table had one page
+ * is kept for the session, and as a sequential scan it would make a session
+ * that defines thousands of steps quadratic.  This is on the path of every
+ * step, and each further setting would cost some microseconds.  Considered and
+ * left alone:
  *	- row_security: the etl tables have no policies;
  *	- default_transaction_*: too late within a transaction, and a read-only one
  *	  refuses our writes with an error that says so;
@@ -21,7 +24,7 @@
  *	- standard_conforming_strings, transform_null_equals, IntervalStyle,
  *	  DateStyle, quote_all_identifiers: the statements contain no backslash and
  *	  no "= NULL", turn no time into text and quote no identifier;
- *	- enable_*, plan_cache_mode, jit and their like: slower, never wrong.
+ *	- enable_* otherwise, plan_cache_mode, jit and their like: slower, never wrong.
  *
  * Snapshot.  In a REPEATABLE READ transaction SPI would use the transaction's
  * snapshot, and miss rows that were committed after it (the attempt's own
@@ -104,6 +107,9 @@ etl_spi_begin(EtlSpi *spi)
 
 	/* pg_temp last: it would otherwise be the first place for tables */
 	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("enable_seqscan", "off",
 							 PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 }

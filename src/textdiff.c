@@ -53,6 +53,9 @@ split_lines(const char *text)
 {
 	Lines		lines = {.n = 1};
 
+	if (text == NULL)
+		return (Lines) {.n = 0};
+
 	for (const char *c = text; *c != '\0'; c++)
 		if (*c == '\n')
 			lines.n++;
@@ -158,7 +161,7 @@ append_way(Script *script, const Line *old_lines, int n_old,
 static Script
 compare_lines(const Lines *old_lines, const Lines *new_lines)
 {
-	Script		script = {.edit = palloc(sizeof(Edit) * (old_lines->n + new_lines->n))};
+	Script		script = {.edit = palloc(sizeof(Edit) * (old_lines->n + new_lines->n + 1))};
 	int			shorter = Min(old_lines->n, new_lines->n);
 	int			first = 0;
 	int			last = 0;		/* counted from the end */

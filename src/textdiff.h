@@ -14,8 +14,9 @@
 
 /*
  * A unified diff with three lines of context, as people and the program "patch"
- * read it, each text taken as if it ended with a newline; the labels stand behind
- * --- and +++.  An empty string where the texts are equal.
+ * read it, each text taken as if it ended with a newline; NULL is no text, without
+ * any line.  The labels stand behind --- and +++.  An empty string where the texts
+ * are equal.
  *
  * The diff is a shortest one, unless more than TEXTDIFF_MAX_EDITS lines are
  * removed and added: then everything between the first and the last difference

@@ -102,11 +102,18 @@ typedef struct DiffOutput
 	char	   *to_label;
 } DiffOutput;
 
-/* A row for each field that differs; the name is NULL for a pipeline's options. */
+/*
+ * A row for each field that differs; the name is NULL for a pipeline's options.
+ * Where there is no "from" or "to" it is compared with what a step has by default.
+ */
 static void
-put_differences(const DiffOutput *output, const char *process_name, const char *change,
+put_differences(const DiffOutput *output, const char *process_name,
 				const Field *fields, int nfields, const void *from, const void *to)
 {
+	const char *change = from == NULL ? "added" : to == NULL ? "removed" : "changed";
+	Step		nothing;
+
+	definition_default_step(&nothing);
 	for (int i = 0; i < nfields; i++)
 	{
 		const Field *field = &fields[i];
@@ -114,16 +121,15 @@ put_differences(const DiffOutput *output, const char *process_name, const char *
 		bool		nulls[DIFF_COLUMNS] = {false};
 		const char *texts[DIFF_COLUMNS];
 
-		if (field_equal(field, from, to))
+		if (field_equal(field, from ? from : &nothing, to ? to : &nothing))
 			continue;
 		texts[0] = process_name;
 		texts[1] = change;
 		texts[2] = field->name;
-		texts[3] = field_to_text(field, from);
-		texts[4] = field_to_text(field, to);
+		texts[3] = from ? field_to_text(field, from) : NULL;
+		texts[4] = to ? field_to_text(field, to) : NULL;
 		texts[5] = strcmp(field->name, "sql_query") != 0 ? NULL :
-			textdiff_unified(texts[3] ? texts[3] : "", texts[4] ? texts[4] : "",
-							 output->from_label, output->to_label);
+			textdiff_unified(texts[3], texts[4], output->from_label, output->to_label);
 		for (int column = 0; column < DIFF_COLUMNS; column++)
 		{
 			nulls[column] = texts[column] == NULL;
@@ -147,7 +153,6 @@ etl_diff(PG_FUNCTION_ARGS)
 	DiffOutput	output;
 	const Step *step_from;
 	const Step *step_to;
-	Step		nothing;
 	int			i = 0;
 	int			j = 0;
 
@@ -155,17 +160,12 @@ etl_diff(PG_FUNCTION_ARGS)
 	output.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	output.from_label = psprintf("version %d", from_version);
 	output.to_label = psprintf("version %d", to_version);
-	definition_default_step(&nothing);
 
-	put_differences(&output, NULL, "changed", definition_option_fields,
-					definition_option_count, from.options, to.options);
+	put_differences(&output, NULL, definition_option_fields, definition_option_count,
+					from.options, to.options);
 	while (next_pair(&from, &to, &i, &j, &step_from, &step_to))
-	{
 		put_differences(&output, step_from ? step_from->process_name : step_to->process_name,
-						step_from == NULL ? "added" : step_to == NULL ? "removed" : "changed",
-						definition_step_fields, definition_step_count,
-						step_from ? step_from : &nothing, step_to ? step_to : &nothing);
-	}
+						definition_step_fields, definition_step_count, step_from, step_to);
 
 	return (Datum) 0;
 }

@@ -276,6 +276,9 @@ worker_measure(Attempt *attempt)
 static RetryCause
 worker_cause(Attempt *attempt, ErrorData *error)
 {
+	bool		committed = attempt->lxid != InvalidLocalTransactionId &&
+		COMPAT_MY_LXID != attempt->lxid;
+
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 	{
 		switch ((SlotStop) pg_atomic_read_u32(&attempt->slot->stop))
@@ -284,7 +287,7 @@ worker_cause(Attempt *attempt, ErrorData *error)
 				return RETRY_CAUSE_ADMIN;
 			case STOP_STEP_TIMEOUT:
 				error->message = pstrdup("canceling step due to step_timeout");
-				return RETRY_CAUSE_STEP_TIMEOUT;
+				return committed ? RETRY_CAUSE_COMMITTED : RETRY_CAUSE_STEP_TIMEOUT;
 			case STOP_RUN_TIMEOUT:
 				error->message = pstrdup("canceling step due to run_timeout");
 				return RETRY_CAUSE_RUN_OVER;
@@ -293,9 +296,7 @@ worker_cause(Attempt *attempt, ErrorData *error)
 				return RETRY_CAUSE_RUN_OVER;
 		}
 	}
-	if (attempt->lxid != InvalidLocalTransactionId && COMPAT_MY_LXID != attempt->lxid)
-		return RETRY_CAUSE_COMMITTED;
-	return RETRY_CAUSE_ERROR;
+	return committed ? RETRY_CAUSE_COMMITTED : RETRY_CAUSE_ERROR;
 }
 
 /* The place of the error in the step's SQL, as one more line of context. */

@@ -37,7 +37,6 @@ $ENV{PGCLIENTENCODING} = 'UTF8';
 
 my $node = etl_node('property', <<'EOT');
 max_worker_processes = 16
-jit = off
 log_min_messages = fatal
 EOT
 $node->safe_psql('postgres', slurp_file("$FindBin::RealBin/Property/chaos.sql"));

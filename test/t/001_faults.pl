@@ -121,6 +121,28 @@ one($node, "SELECT pg_cancel_backend($coordinator)");
 is(sql_state($err), 'ZE002', 'coordinator cancelled: SQLSTATE');
 check_aftermath('coordinator cancelled', 'CANCELLED', 'CANCELLED', 'CANCELLED');
 
+# It meets an error of its own, which it can log or not: triggers of the
+# administrator's, here.
+one($node, <<'EOT');
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'no room'; END$$;
+CREATE TRIGGER refuse BEFORE INSERT ON etl.attempt_data FOR EACH ROW WHEN (new.status = 'SKIPPED') EXECUTE FUNCTION refuse();
+EOT
+for my $status ('FAILED', 'CRASHED')
+{
+	one($node, 'CREATE TRIGGER refuse BEFORE UPDATE ON etl.run_data FOR EACH ROW EXECUTE FUNCTION refuse()') if $status eq 'CRASHED';
+	($job, $worker, $coordinator) = begin_slow_run();
+	one($node, "SELECT pg_cancel_backend($worker)");
+	($rc, $out, $err) = finish_sql($job);
+	is(sql_state($err), $status eq 'CRASHED' ? 'ZE004' : 'P0001', "coordinator's error, $status: SQLSTATE");
+	like($err, $status eq 'CRASHED' ? qr/coordinator ended without an answer/ : qr/no room/, "coordinator's error, $status: message");
+	poll_ok($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'etl_framework%'",
+		"coordinator's error, $status: no process is left");
+	is(one($node, $published), '1 1 1', "coordinator's error, $status: nothing is published");
+	next if $status eq 'FAILED';
+	one($node, 'DROP TRIGGER refuse ON etl.attempt_data; DROP TRIGGER refuse ON etl.run_data');
+	check_aftermath("coordinator's error", 'CRASHED', 'FAILED');
+}
+
 # ---- the caller ----
 
 for my $way ('terminate', 'cancel')
@@ -169,9 +191,6 @@ sub wait_for_restart
 	BAIL_OUT('the server did not come back');
 }
 
-my $stored = one($node, "SELECT count(*) FROM etl.run_log WHERE status = 'CRASHED'");
-is($stored, 0, 'no run has crashed so far');
-
 ($job, $worker, $coordinator) = begin_slow_run();
 kill 'KILL', $worker;
 ($rc, $out, $err) = finish_sql($job);
@@ -197,5 +216,18 @@ gate(0, 1);
 one($node, "SELECT etl.run('p')");
 is(last_run($node, 'status'), 'SUCCESS', 'fast shutdown: the next run works');
 nothing_left($node, 'fast shutdown');
+
+# ---- the extension ----
+
+# It can be dropped while a run is on, which ends first.
+gate(1, 2);
+$job = begin_sql($node, "SELECT etl.run('p')");
+step_pid($node, 'slow');
+one($node, 'DROP EXTENSION etl_framework CASCADE');
+($rc, $out, $err) = finish_sql($job);
+is($rc, 0, 'DROP EXTENSION: the run ends well');
+poll_ok($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'etl_framework%'", 'DROP EXTENSION: no process is left');
+is(one($node, $published), '2 2 2', 'DROP EXTENSION: the tables stay');
+one($node, 'CREATE EXTENSION etl_framework');
 
 done_testing();

@@ -121,6 +121,31 @@ is(last_run($node, 'status'), 'FAILED', 'run_timeout: run');
 fails_like($node, "SELECT etl.run('retry_timeout')", '57014', qr/run_timeout/, 'run_timeout before a retry');
 is(statuses($node), 'fails/1 FAILED, reader/0 SKIPPED', 'run_timeout before a retry: steps');
 
+# ---- workers that cannot start ----
+
+one($node, <<'EOT');
+CREATE ROLE outcast LOGIN;
+GRANT ALL ON SCHEMA out TO outcast;
+SET ROLE outcast;
+SELECT etl.create_pipeline('outcast', target_schema => 'out', max_parallel => 1);
+SELECT etl.add_step('outcast', 'first', 'SELECT 1 AS n FROM pg_sleep(600)', execution_order => 1);
+SELECT etl.add_step('outcast', 'second', 'SELECT 1 AS n', execution_order => 2);
+EOT
+$job = begin_sql($node, "SELECT etl.run('outcast')");
+my $first = step_pid($node, 'first');
+one($node, 'REVOKE CONNECT ON DATABASE postgres FROM PUBLIC');
+one($node, "SELECT pg_terminate_backend($first)");
+($rc, $out, $err) = finish_sql($job);
+is(sql_state($err), 'ZE004', 'workers that cannot start: SQLSTATE');
+like($err, qr/its workers end before they can start/, 'workers that cannot start: message');
+is(statuses($node), 'first/1 FAILED, second/0 CANCELLED', 'workers that cannot start: steps');
+fails_like($node, "SELECT etl.run('outcast')", 'ZE004', qr/ended without an answer.*HINT:.*server's log/s, 'a coordinator that cannot start');
+fails_like($node, "SELECT etl.start('outcast')", 'ZE004', qr/HINT:.*server's log/s, 'a coordinator that cannot start, with etl.start');
+fails_like($node, ['BEGIN', 'CREATE TABLE t (n int)', "SELECT etl.start('outcast')", 'COMMIT'], 'ZE004',
+	qr/HINT:.*server's log/s, 'a coordinator that cannot start, at commit');
+is(one($node, "SELECT to_regclass('t') IS NULL"), 't', 'which is rolled back');
+one($node, 'GRANT CONNECT ON DATABASE postgres TO PUBLIC');
+
 # ---- steps that do not want to stop ----
 
 is(one($node, "SELECT etl.wait($stubborn)"), 'CANCELLED', 'a deaf step: it is stopped all the same');

@@ -117,6 +117,15 @@ after_step('SELECT setseed(0.25)::text AS s', 'SUCCESS', 1, 'setseed');
 my $random = one($node, "SELECT random FROM out.look$n");
 is(one($node, "SELECT setseed(0.25); SELECT random() <> $random AND random() <> $random") =~ s/^\n//r, 't', 'setseed: random() starts anew');
 
+# Many steps that each cost their worker its life.
+one($node, <<'EOT');
+SELECT etl.create_pipeline('churn', target_schema => 'out', max_parallel => 3);
+SELECT etl.add_step('churn', 'c' || i, $$LOAD '$libdir/pgoutput'$$) FROM generate_series(1, 40) i;
+EOT
+one($node, "SELECT etl.run('churn')");
+is(one($node, "SELECT count(*) || ' ' || count(DISTINCT pid) || ' ' || bool_and(status = 'SUCCESS' AND attempt = 1) FROM etl.log WHERE pipeline = 'churn'"),
+	'40 40 true', 'each step gets its own process');
+
 # ---- what a background process cannot do ----
 
 after_step("DO \$\$BEGIN EXECUTE 'LISTEN channel'; END\$\$", 'FAILED', 1, 'LISTEN');

@@ -21,7 +21,7 @@ my @transient = qw(40001 40P01 55P03 53200 08006);
 my @permanent = qw(22012 23505 P0001 53400);
 my @retry_on = (
 	['transient'], ['transient'], ['any'], ['40001'], ['40'], [ '22', '55P03' ],
-	[ 'transient', 'P0001' ], ['57014']);
+	[ 'transient', 'P0001' ], ['57014'], [ 'transient', '57' ]);
 
 sub chance { my ($probability) = @_; return rand() < $probability; }
 sub between { my ($low, $high) = @_; return $low + int(rand($high - $low + 1)); }
@@ -141,6 +141,9 @@ sub add_random_step
 	$step->{depends} = [ grep { !$seen{$_}++ } @{ $step->{depends} } ];
 
 	$step->{max_attempts} = between(1, 4) if chance(0.15);
+	$step->{step_timeout} = '1 second' if chance(0.03);
+	# too long to be stored in line
+	$step->{comment} = join '', map { chr(between(97, 122)) } 1 .. 8000 if chance(0.03);
 	decorate($step) if $step->{kind} eq 'query';
 	$steps->{ $step->{name} } = $step;
 	push @{ $pipeline->{topo} }, $step->{name};
@@ -279,6 +282,7 @@ sub random_trouble
 		next if $pipeline->{steps}{$name}{kind} eq 'load' || !chance($share);
 		my $how = chance(0.8) ? pick(@transient) : pick(@permanent);
 		$how = pick('cancel', 'terminate') if chance(0.05);
+		$how = 'timeout' if defined $pipeline->{steps}{$name}{step_timeout} && chance(0.3);
 		$trouble{$name} = { times => pick(1, 1, 1, 2, 3, 5), how => $how };
 	}
 	return \%trouble;

@@ -24,6 +24,7 @@ sub is_retried
 
 	# what a person does to a step is meant
 	return 0 if $how eq 'cancel' || $how eq 'terminate';
+	return scalar grep { /^(any|57|57014)$/ } @{ $options->{retry_on} } if $how eq 'timeout';
 	foreach my $word (@{ $options->{retry_on} })
 	{
 		return 1 if $word eq 'any';
@@ -40,7 +41,7 @@ sub expect_attempts
 	my ($options, $step, $trouble) = @_;
 	my $max = $step->{max_attempts} // $options->{max_attempts};
 	my @failures;
-	my %sqlstate = (cancel => '57014', terminate => '57P01');
+	my %sqlstate = (cancel => '57014', timeout => '57014', terminate => '57P01');
 
 	while ($trouble && @failures < $trouble->{times})
 	{

@@ -105,10 +105,11 @@ sub step_changes
 	my ($pipeline, $step) = @_;
 	my $true = JSON::PP::true;
 	my %changes = (
-		sql_query => step_sql($pipeline, $step),
+		sql_query => (defined $step->{comment} ? "/* $step->{comment} */ " : '') . step_sql($pipeline, $step),
 		depends_on => @{ $step->{depends} } ? $step->{depends} : undef,
 		execution_order => defined $step->{order} ? $step->{order} + 0 : undef,
 		max_attempts => defined $step->{max_attempts} ? $step->{max_attempts} + 0 : undef,
+		step_timeout => $step->{step_timeout},
 	);
 	return \%changes unless $step->{kind} eq 'query';
 

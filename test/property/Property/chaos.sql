@@ -25,6 +25,8 @@ BEGIN
 	SELECT * INTO trouble FROM chaos.trouble t WHERE t.pipeline = pipeline_name AND t.step = step_name;
 	IF trouble.times IS NULL OR n > trouble.times THEN
 		RETURN n;
+	ELSIF trouble.how = 'timeout' THEN
+		PERFORM pg_sleep(60);
 	ELSIF trouble.how = 'cancel' THEN
 		PERFORM pg_cancel_backend(pg_backend_pid());
 		PERFORM pg_sleep(60);
