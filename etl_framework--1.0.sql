@@ -319,6 +319,18 @@ version: NULL: the newest.
 Steps come behind those that they depend on, and otherwise by step_id.  The same steps give the same script; numbers, options of the pipeline and its versions are not in it.  Run by psql, with the target schema first in the search_path, it makes the same tables.
 Errors: undefined_object for a pipeline that does not exist or that the caller may not see, or has no such version.';
 
+CREATE FUNCTION etl.validate(pipeline text, version int = NULL)
+RETURNS TABLE (process_name text, severity text, sqlstate text, message text, detail text, hint text, "position" int)
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10
+AS 'MODULE_PATHNAME', 'etl_validate';
+COMMENT ON FUNCTION etl.validate IS
+'Everything that is found wrong with a version of a pipeline (NULL: the newest) without running it: a row a problem, no row if there is none.  Executes nothing, reads no rows, changes nothing, keeps no lock.
+Looked at, with the rights of the pipeline''s owner: relations, columns, functions and types in the SQL of all query steps, and of command steps that consist of queries, INSERT, UPDATE, DELETE and MERGE (also of tables that no step has made yet: their columns are those of the steps'' SQL); columns that no table can have; indexes; partition keys; privileges on the relations that are read; names in depends_on, cycles, execution_order; names that are taken in the target schema; views over tables of the pipeline itself; whether the owner may log in, where the server needs that.  Not looked at: what hides in functions and in other commands.
+process_name: the step; NULL: it concerns the whole pipeline.
+severity: error (a run would fail), warning (it might, or the step cannot be checked).
+position: where in the step''s SQL, in characters from 1; NULL: nowhere.
+Errors: undefined_object for a pipeline or version that does not exist or that the caller may not see.';
+
 -- ---------------------------------------------------------------------------
 -- Running
 -- ---------------------------------------------------------------------------

@@ -123,7 +123,7 @@ RESET ROLE;
 ALTER DEFAULT PRIVILEGES IN SCHEMA publish REVOKE SELECT ON TABLES FROM regress_publish_reader;
 SELECT etl.drop_step('publish', 'granted');
 DROP TABLE publish.granted;
-REVOKE ALL ON SCHEMA publish FROM regress_publish_reader;
+DROP OWNED BY regress_publish_reader;
 DROP ROLE regress_publish_reader;
 
 -- ---- the schema is gone, or came back

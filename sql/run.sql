@@ -146,18 +146,7 @@ SELECT etl.wait(:kept), etl.wait(:kept_too);
 SELECT count(*) FROM etl.run_log WHERE run_id IN (:dropped, :dropped_too);
 DROP TABLE ask.own;
 
--- such a run is refused where it could not begin, and the log says why
-BEGIN;
-CREATE TABLE ask.own (a int);
-SELECT etl.start('ask') AS first \gset
-SELECT etl.start('ask') AS second \gset
-COMMIT;
-SELECT string_agg(s, ', ' ORDER BY s) FROM (VALUES (etl.wait(:first)), (etl.wait(:second))) t (s);
-SELECT DISTINCT pg_temp.plain(error_message) FROM etl.run_log
- WHERE run_id IN (:first, :second) AND status = 'FAILED';
-SELECT etl.wait(:first);
-DROP TABLE ask.own;
-
+-- a transaction that is prepared has nobody who could start the run
 BEGIN;
 SELECT etl.create_pipeline('ask_not');
 SELECT etl.add_step('ask_not', 'a', 'SELECT 1 AS x');

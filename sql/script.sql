@@ -73,7 +73,7 @@ CREATE TABLE script_src.lineitem AS SELECT 1 + l % 200 AS l_orderkey, l / 200 AS
 INSERT INTO script_src.script VALUES ('etl_tpch', $script$
 -- TPC-H, nearly.
 
-DROP TABLE IF EXISTS li, shipped, revenue;
+DROP TABLE IF EXISTS li, shipping;
 
 -- The line items with their price.
 -- step: (cache)
@@ -341,8 +341,6 @@ SELECT count(*) FROM (SELECT etl.add_step('etl_odd', 'c' || n, sql)
         E'COPY public.t TO ''/dev/null''', 'CREATE MATERIALIZED VIEW mv AS SELECT 1 AS x', E'DELETE FROM public.t -- all\n;\n', 'INSERT INTO c1 VALUES (1)'
         ]) WITH ORDINALITY o(sql, n)) s;
 SELECT script_src.round_trip('etl_odd');
-SELECT etl.add_step('etl_odd', 'd1', 'SELECT 1 AS x', depends_on => ARRAY['q1', 'c3', 'a.b', E'new\nline', 'missing', 'q1'], indexes => ARRAY['(x)', 'UNIQUE (x)', E'(x) -- ;', 'using btree (x)',
-    ' (x)', 'UNIQUE  (x)'], settings => ARRAY['search_path_=x']) IS NULL;
 SELECT etl.add_step('etl_odd', 'd1', 'SELECT 1 AS x', depends_on => ARRAY['q1', 'c3', 'a.b', E'new\nline', 'missing', 'q1'], indexes => ARRAY['(x)', 'UNIQUE (x)', E'(x) -- ;', ' (x)', 'UNIQUE  (x)'],
     settings => ARRAY['work_mem = 1MB', E'application_name=\\n']) > 0;
 SELECT etl.add_step('etl_odd', 'd2', 'SELECT 1 AS x, 2 AS "ä b"', indexes => '{(x),"USING btree (\"ä b\")"}', repartition => 2, repartition_by => '{"ä b"}', persist => false, keep => false,
@@ -353,10 +351,13 @@ SELECT etl.add_step('etl_odd', 'd5', 'SELECT 1 AS x', description => E'a\n\n  "b
 SELECT etl.add_step('etl_odd', 'd6', 'DELETE FROM public.t', description => E'\n-----\n') > 0;
 SELECT script_src.round_trip('etl_odd');
 -- whatever the session has set
+INSERT INTO script_src.script VALUES ('etl_odd', etl.export('etl_odd'));
+SELECT current_version AS version FROM etl.pipeline WHERE pipeline = 'etl_odd' \gset
 SET quote_all_identifiers = on;
 SET standard_conforming_strings = off;
 SET IntervalStyle = iso_8601;
-SELECT script_src.round_trip('etl_odd');
+SELECT etl.export('etl_odd') = o.body, etl.define('etl_odd', o.body) = :version
+FROM script_src.script o WHERE name = 'etl_odd';
 RESET quote_all_identifiers;
 RESET standard_conforming_strings;
 RESET IntervalStyle;
@@ -375,12 +376,6 @@ SELECT etl.define('etl_cycle', etl.export('etl_cycle'));
 --
 -- what cannot be a step, and where
 --
-\set VERBOSITY default
-CREATE FUNCTION script_src.try(script text) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM etl.define('etl_script', script);
-    RAISE 'no error';
-END $$;
 \set SHOW_CONTEXT never
 SELECT etl.define(NULL, '');
 SELECT etl.define('etl_script', NULL);

@@ -150,7 +150,7 @@ SELECT indisvalid AND indisready AS usable, count(*) FROM pg_index WHERE indreli
 -- a UNIQUE index that the rows violate fails the step
 SELECT etl.alter_step('steps', 'indexed', '{"indexes": ["UNIQUE (m)"]}');
 SELECT * FROM pg_temp.try($$SELECT etl.run('steps')$$);
-SELECT error_message, error_detail, sqlstate, attempt FROM etl.log WHERE pipeline = 'steps' AND status = 'FAILED';
+SELECT pg_temp.plain(error_message) AS error, error_detail, sqlstate, attempt FROM etl.log WHERE pipeline = 'steps' AND status = 'FAILED';
 SELECT count(*) FROM pg_indexes WHERE schemaname = 'steps';
 -- columns and types that do not fit
 SELECT etl.alter_step('steps', 'indexed', '{"indexes": ["(nothing)"]}');
@@ -236,6 +236,7 @@ SELECT pg_temp.define('steps',
 	'column_of', E'SELECT n,\n       nothing\n  FROM numbers',
 	'collation', 'SELECT a || b AS c FROM (SELECT ''a'' COLLATE "C" AS a, ''b'' COLLATE "POSIX" AS b) s',
 	'divides', 'SELECT 1 / (n - 5) AS q FROM numbers');
+SELECT etl.alter_pipeline('steps', '{"max_parallel": 1}');
 SELECT * FROM pg_temp.try($$SELECT etl.run('steps')$$);
 SELECT l.process_name, l.status, l.attempt, l.sqlstate, l.error_message, l.error_detail, l.error_hint, pg_temp.plain(l.error_context) AS context
   FROM etl.log l WHERE l.pipeline = 'steps' AND run_id = (SELECT max(run_id) FROM etl.run_log) ORDER BY step_id \gx

@@ -75,6 +75,25 @@
 	pg_namespace_aclcheck((nspoid), (role), (mode))
 #endif
 
+/*
+ * May the relation of a range table entry be used as the query needs it?  Only
+ * 15 has the rights that are needed in the entry itself.  (Users include
+ * executor/executor.h and parser/parse_relation.h.)
+ */
+#if PG_VERSION_NUM >= 170000
+#define ExecCheckRelationCompat(query, rte) \
+	((rte)->perminfoindex == 0 || \
+	 getRTEPermissionInfo((query)->rteperminfos, (rte))->requiredPerms == 0 || \
+	 ExecCheckOneRelPerms(getRTEPermissionInfo((query)->rteperminfos, (rte))))
+#elif PG_VERSION_NUM >= 160000
+#define ExecCheckRelationCompat(query, rte) \
+	((rte)->perminfoindex == 0 || \
+	 ExecCheckPermissions(NIL, list_make1(getRTEPermissionInfo((query)->rteperminfos, (rte))), false))
+#else
+#define ExecCheckRelationCompat(query, rte) \
+	ExecCheckRTPerms(list_make1(rte), false)
+#endif
+
 /* 17: the local transaction id moved into PGPROC's vxid */
 #if PG_VERSION_NUM >= 170000
 #define COMPAT_MY_LXID	(MyProc->vxid.lxid)

@@ -14,6 +14,7 @@
 
 #include "etl.h"
 #include "fmgr.h"
+#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
 /* SQL type, member's type */

@@ -115,6 +115,21 @@ typedef struct RowWriter
  * ----------------------------------------------------------------
  */
 
+void
+materialize_check_collation(Form_pg_attribute column)
+{
+	/*
+	 * DefineRelation would take the type's default collation, so that the table
+	 * silently sorted otherwise than the query.
+	 */
+	if (!OidIsValid(column->attcollation) && type_is_collatable(column->atttypid))
+		ereport(ERROR,
+				(errcode(ERRCODE_INDETERMINATE_COLLATION),
+				 errmsg("no collation was derived for column \"%s\" with collatable type %s",
+						NameStr(column->attname), format_type_be(column->atttypid)),
+				 errhint("Use the COLLATE clause to set the collation explicitly.")));
+}
+
 /*
  * The query's columns as CREATE TABLE wants them.  What cannot be a column
  * (pseudo-types, a name that occurs twice) is left to DefineRelation to refuse.
@@ -128,17 +143,7 @@ columns_of(TupleDesc desc)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
-		/*
-		 * DefineRelation would take the type's default collation, so that the
-		 * table silently sorted otherwise than the query.
-		 */
-		if (!OidIsValid(att->attcollation) && type_is_collatable(att->atttypid))
-			ereport(ERROR,
-					(errcode(ERRCODE_INDETERMINATE_COLLATION),
-					 errmsg("no collation was derived for column \"%s\" with collatable type %s",
-							NameStr(att->attname), format_type_be(att->atttypid)),
-					 errhint("Use the COLLATE clause to set the collation explicitly.")));
-
+		materialize_check_collation(att);
 		columns = lappend(columns,
 						  makeColumnDef(NameStr(att->attname), att->atttypid,
 										att->atttypmod, att->attcollation));
@@ -239,31 +244,42 @@ has_column(TupleDesc desc, const char *name)
 	return false;
 }
 
+List *
+materialize_partition_key(List *partition_by, TupleDesc desc)
+{
+	ListCell   *cell;
+
+	if (partition_by == NIL)
+		return choose_partition_key(desc);
+
+	foreach(cell, partition_by)
+	{
+		const char *name = lfirst(cell);
+
+		if (!has_column(desc, name))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" named in partition key does not exist", name),
+					 errhint("A table is partitioned by columns that its query returns.")));
+	}
+	return partition_by;
+}
+
 /* The PARTITION BY HASH (...) of the table. */
 static PartitionSpec *
 partition_spec(const MaterializeTarget *target, TupleDesc desc)
 {
 	PartitionSpec *spec = makeNode(PartitionSpec);
-	List	   *names = target->partition_by;
 	ListCell   *cell;
-
-	if (names == NIL)
-		names = choose_partition_key(desc);
 
 	spec->strategy = PARTITION_SPEC_HASH;
 	spec->location = -1;
-	foreach(cell, names)
+	foreach(cell, materialize_partition_key(target->partition_by, desc))
 	{
 		PartitionElem *key = makeNode(PartitionElem);
 
 		key->name = pstrdup((const char *) lfirst(cell));
 		key->location = -1;
-		if (!has_column(desc, key->name))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("column \"%s\" named in partition key does not exist",
-							key->name),
-					 errhint("A table is partitioned by columns that its query returns.")));
 		spec->partParams = lappend(spec->partParams, key);
 	}
 
@@ -614,13 +630,8 @@ execute_plan(PlannedStmt *plan, const char *sql, const MaterializeTarget *target
 #define INDEX_PREFIX	"CREATE INDEX ON " INDEX_TABLE " "
 #define UNIQUE_PREFIX	"CREATE UNIQUE INDEX ON " INDEX_TABLE " "
 
-/*
- * Parses an index definition.  *statement is the whole CREATE INDEX; errors
- * carries the text already, and is told how positions in the one relate to
- * positions in the other.  Raises syntax_error.
- */
-static IndexStmt *
-parse_index(const char *text, SqlErrorContext *errors, char **statement)
+IndexStmt *
+materialize_parse_index(const char *text, SqlErrorContext *errors, char **statement)
 {
 	const char *prefix = INDEX_PREFIX;
 	const char *tail = text;
@@ -664,7 +675,7 @@ materialize_check_index(const char *index)
 	char	   *statement;
 
 	sqlerror_push(&errors);
-	(void) parse_index(index, &errors, &statement);
+	(void) materialize_parse_index(index, &errors, &statement);
 	sqlerror_pop(&errors);
 }
 
@@ -683,8 +694,15 @@ build_indexes(Oid relid, const MaterializeTarget *target)
 		IndexStmt  *index;
 
 		sqlerror_push(&errors);
-		index = parse_index(text, &errors, &statement);
+		index = materialize_parse_index(text, &errors, &statement);
 		index->relation = target_name(target, target->name);
+
+		/*
+		 * A name that the server chose could be chosen for another table at the
+		 * same moment.
+		 */
+		index->idxname = makeObjectName(target->name, psprintf("%u", relid),
+										psprintf("idx%d", foreach_current_index(cell) + 1));
 		index = transformIndexStmt(relid, index, statement);
 		(void) DefineIndexCompat(relid, index);
 		CommandCounterIncrement();

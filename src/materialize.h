@@ -13,7 +13,9 @@
 #define ETL_MATERIALIZE_H
 
 #include "etl.h"
+#include "access/tupdesc.h"
 #include "nodes/parsenodes.h"
+#include "sqlerror.h"
 
 typedef struct MaterializeTarget
 {
@@ -71,6 +73,24 @@ extern void materialize_planner_settings(bool broadcast, bool partitionwise);
  * CREATE INDEX ON t ...?  Else raises syntax_error naming the element.
  */
 extern void materialize_check_index(const char *index);
+
+/*
+ * Parses such an element.  *statement is the whole CREATE INDEX; errors carries
+ * the text already, and is told how positions in the one relate to positions in
+ * the other.  Raises syntax_error.
+ */
+extern IndexStmt *materialize_parse_index(const char *text, SqlErrorContext *errors,
+										  char **statement);
+
+/* Raises indeterminate_collation: what materialize_query would say about a column. */
+extern void materialize_check_collation(Form_pg_attribute column);
+
+/*
+ * The columns (char *) that a partitioned table of these rows gets as its key:
+ * partition_by, or where that is NIL the first column that can be hashed.  Raises
+ * undefined_column, invalid_table_definition.
+ */
+extern List *materialize_partition_key(List *partition_by, TupleDesc desc);
 
 /* heap, TOAST, indexes, free space and visibility maps; with all partitions */
 extern int64 materialize_table_size(Oid relid);

@@ -159,7 +159,7 @@ load_pipeline(int32 pipeline_id, int32 version)
 }
 
 static void
-add_references(PipelineGraph *graph, int index, const List *references)
+add_references(PipelineGraph *graph, int index, const List *references, const bool *excluded)
 {
 	ListCell   *lc;
 
@@ -170,46 +170,61 @@ add_references(PipelineGraph *graph, int index, const List *references)
 		/* a command step may be named like the table that it writes */
 		if (upstream == index && graph->steps[index]->kind != ETL_STEP_QUERY)
 			continue;
-		if (upstream >= 0)
+		if (upstream >= 0 && !(excluded && excluded[upstream]))
 			dag_add_edge(graph->dag, upstream, index);
 	}
 }
 
-static void
-add_declared(PipelineGraph *graph, int index)
+void
+pipeline_link(PipelineGraph *graph, const bool *excluded)
 {
-	const Step *step = graph->steps[index];
-	ListCell   *lc;
+	if (graph->dag != NULL)
+		dag_free(graph->dag);
+	graph->dag = dag_create(graph->nsteps);
 
-	foreach(lc, step->depends_on)
+	for (int i = 0; i < graph->nsteps; i++)
 	{
-		const char *name = lfirst(lc);
-		int			upstream = pipeline_find_step(graph, name);
+		const Step *step = graph->steps[i];
+		ListCell   *lc;
 
-		if (upstream < 0)
+		if (step->has_order)
+			dag_set_order(graph->dag, i, step->execution_order);
+		if (excluded && excluded[i])
+			continue;
+		add_references(graph, i, step->reads, excluded);
+		add_references(graph, i, step->writes, excluded);
+		foreach(lc, step->depends_on)
 		{
-			const char *nearest = nearest_step(graph, name);
+			int			upstream = pipeline_find_step(graph, lfirst(lc));
 
-			ereport(ERROR,
-					(errcode(ERRCODE_ETL_INVALID_PIPELINE),
-					 errmsg("step \"%s\" of pipeline \"%s\" depends on \"%s\", which is not a step of it",
-							step->process_name, graph->pipeline->name, name),
-					 nearest ? errhint("Perhaps you mean the step \"%s\".", nearest) :
-					 errhint("Tables that no step makes need not be declared in depends_on.")));
+			if (upstream >= 0 && !(excluded && excluded[upstream]))
+				dag_add_edge(graph->dag, upstream, i);
 		}
-		dag_add_edge(graph->dag, upstream, index);
 	}
 }
 
-static void
-check_cycle(const PipelineGraph *graph)
-{
-	int		   *path;
-	int			length = dag_find_cycle(graph->dag, &path);
-	StringInfoData text;
+/* ---- what can be wrong with a graph ---- */
 
-	if (length == 0)
+void
+pipeline_check_dependency(const PipelineGraph *graph, int step, const char *name)
+{
+	const char *nearest;
+
+	if (pipeline_find_step(graph, name) >= 0)
 		return;
+	nearest = nearest_step(graph, name);
+	ereport(ERROR,
+			(errcode(ERRCODE_ETL_INVALID_PIPELINE),
+			 errmsg("step \"%s\" of pipeline \"%s\" depends on \"%s\", which is not a step of it",
+					graph->steps[step]->process_name, graph->pipeline->name, name),
+			 nearest ? errhint("Perhaps you mean the step \"%s\".", nearest) :
+			 errhint("Tables that no step makes need not be declared in depends_on.")));
+}
+
+void
+pipeline_raise_cycle(const PipelineGraph *graph, const int *path, int length)
+{
+	StringInfoData text;
 
 	/* backwards: path[0] reads path[length - 1], and so on */
 	initStringInfo(&text);
@@ -235,16 +250,9 @@ check_cycle(const PipelineGraph *graph)
 			 errhint("Change the SQL or the depends_on of one of these steps.")));
 }
 
-static void
-check_orders(const PipelineGraph *graph)
+void
+pipeline_raise_order_conflict(const PipelineGraph *graph, int step, int upstream)
 {
-	int			step;
-	int			upstream;
-
-	if (!graph->pipeline->staged ||
-		!dag_find_order_conflict(graph->dag, NULL, &step, &upstream))
-		return;
-
 	ereport(ERROR,
 			(errcode(ERRCODE_ETL_INVALID_PIPELINE),
 			 errmsg("in pipeline \"%s\" step \"%s\" is ordered before step \"%s\", which it depends on",
@@ -255,27 +263,23 @@ check_orders(const PipelineGraph *graph)
 			 errhint("Change one of the two, or set the pipeline's ordering to \"graph\".")));
 }
 
-PipelineGraph *
-pipeline_load_graph(int32 pipeline_id, int32 version)
+static PipelineGraph *
+make_graph(Pipeline *pipeline, List *steps)
 {
 	PipelineGraph *graph = palloc0(sizeof(PipelineGraph));
-	List	   *steps;
 	ListCell   *lc;
 
-	graph->pipeline = load_pipeline(pipeline_id, version);
-	steps = catalog_load_steps(pipeline_id, graph->pipeline->version);
+	graph->pipeline = pipeline;
 	graph->nsteps = list_length(steps);
 	if (graph->nsteps > ETL_MAX_STEPS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("pipeline \"%s\" has too many steps", graph->pipeline->name),
+				 errmsg("pipeline \"%s\" has too many steps", pipeline->name),
 				 errdetail("It has %d steps; at most %d are supported.",
 						   graph->nsteps, ETL_MAX_STEPS)));
 
 	graph->steps = palloc(sizeof(Step *) * Max(graph->nsteps, 1));
 	graph->names = create_name_table("pipeline steps", graph->nsteps, sizeof(NameEntry));
-	graph->dag = dag_create(graph->nsteps);
-
 	foreach(lc, steps)
 	{
 		Step	   *step = lfirst(lc);
@@ -285,20 +289,45 @@ pipeline_load_graph(int32 pipeline_id, int32 version)
 		graph->steps[index] = step;
 		entry = hash_search(graph->names, step->process_name, HASH_ENTER, NULL);
 		entry->index = index;
-		if (step->has_order)
-			dag_set_order(graph->dag, index, step->execution_order);
 	}
 	list_free(steps);
 
+	return graph;
+}
+
+PipelineGraph *
+pipeline_load_unlinked(int32 pipeline_id, int32 version)
+{
+	Pipeline   *pipeline = load_pipeline(pipeline_id, version);
+
+	return make_graph(pipeline,
+					  catalog_load_steps_with_bodies(pipeline_id, pipeline->version));
+}
+
+PipelineGraph *
+pipeline_load_graph(int32 pipeline_id, int32 version)
+{
+	Pipeline   *pipeline = load_pipeline(pipeline_id, version);
+	PipelineGraph *graph = make_graph(pipeline,
+									  catalog_load_steps(pipeline_id, pipeline->version));
+	int		   *path;
+	int			length;
+	int			step;
+	int			upstream;
+	ListCell   *lc;
+
 	for (int i = 0; i < graph->nsteps; i++)
 	{
-		add_references(graph, i, graph->steps[i]->reads);
-		add_references(graph, i, graph->steps[i]->writes);
-		add_declared(graph, i);
+		foreach(lc, graph->steps[i]->depends_on)
+			pipeline_check_dependency(graph, i, lfirst(lc));
 	}
-	check_cycle(graph);
+	pipeline_link(graph, NULL);
+	length = dag_find_cycle(graph->dag, &path);
+	if (length > 0)
+		pipeline_raise_cycle(graph, path, length);
 	dag_seal(graph->dag);
-	check_orders(graph);
+	if (pipeline->staged && dag_find_order_conflict(graph->dag, NULL, &step, &upstream))
+		pipeline_raise_order_conflict(graph, step, upstream);
 
 	return graph;
 }

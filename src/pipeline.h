@@ -49,6 +49,28 @@ extern void pipeline_raise_unknown_version(const Pipeline *newest, int32 version
  */
 extern PipelineGraph *pipeline_load_graph(int32 pipeline_id, int32 version);
 
+/*
+ * For those who want to know all that is wrong, and not only the first thing:
+ * the steps with their bodies, not linked (dag is NULL).  Raises only
+ * undefined_object and program_limit_exceeded.
+ */
+extern PipelineGraph *pipeline_load_unlinked(int32 pipeline_id, int32 version);
+
+/*
+ * Makes graph->dag anew, not sealed, with the edges between the steps that are
+ * not excluded (NULL: none is).  Names in depends_on that no step has are left out.
+ */
+extern void pipeline_link(PipelineGraph *graph, const bool *excluded);
+
+/*
+ * What pipeline_load_graph raises: ERRCODE_ETL_INVALID_PIPELINE for a name in
+ * depends_on that no step has; for a path that dag_find_cycle has found; for a
+ * step that comes before its upstream in staged ordering.
+ */
+extern void pipeline_check_dependency(const PipelineGraph *graph, int step, const char *name);
+extern void pipeline_raise_cycle(const PipelineGraph *graph, const int *path, int length);
+extern void pipeline_raise_order_conflict(const PipelineGraph *graph, int step, int upstream);
+
 /* The step's index; -1 if there is none of that name. */
 extern int	pipeline_find_step(const PipelineGraph *graph, const char *name);
 

@@ -56,9 +56,9 @@ publish_find_old(int32 pipeline_id, Oid target, const char *target_schema,
 }
 
 /*
- * The server chose the names of a table's indexes when it built them, so that
- * they were free in staging; where one is taken in the target schema, the index
- * gets another.
+ * The server chose the names of the partitions' indexes when it built them, so
+ * that they were free in staging; where one is taken in the target schema, the
+ * index gets another.
  */
 static void
 publish_rename_indexes(Relation relation, Oid target)

@@ -83,8 +83,8 @@ extern StepRefs *refs_analyze(const char *sql);
 
 /*
  * Called for each reference.  created: the statement makes a relation of that
- * name.  Returns the schema that the reference shall have, or NULL to leave it
- * alone.  The string is copied.
+ * name.  Returns the schema that the reference shall have, an empty string to take
+ * its schema away, or NULL to leave it alone.  The string is copied.
  */
 typedef const char *(*RefsTargetFunction) (const char *schema, const char *name,
 										   bool created,

@@ -130,7 +130,11 @@ refs_visit_rangevar(RefsContext *context, RangeVar *relation, RefUse use)
 
 	schema = refs_visit_name(context, relation->schemaname, relation->relname, use,
 							 relation->location);
-	if (schema != NULL)
+	if (schema == NULL)
+		return;
+	if (schema[0] == '\0')
+		relation->catalogname = relation->schemaname = NULL;
+	else
 		relation->schemaname = pstrdup(schema);
 }
 
@@ -173,6 +177,8 @@ refs_visit_string_list(RefsContext *context, List *names, int extra, RefUse use,
 	if (new_schema == NULL)
 		return names;
 
+	if (new_schema[0] == '\0')
+		return list_copy_tail(names, nnames - 1);
 	if (schema == NULL)
 		return lcons(makeString(pstrdup(new_schema)), names);
 	lfirst(list_nth_cell(names, nnames - 2)) = makeString(pstrdup(new_schema));

@@ -4,8 +4,9 @@
  *	  A pipeline's steps as an ordinary SQL script, read and written.
  *
  * Private to the script_*.c files.  script_scan.c knows tokens, comments and
- * places; script_read.c makes steps of statements; script_order.c finds out what
- * the order of the statements means; script_import.c and script_export.c are
+ * places; script_read.c makes steps of statements, and script_names.c names for
+ * them; script_order.c finds out what the order of the statements means;
+ * script_import.c and script_export.c are
  * etl.define and etl.export.
  *
  * How a script and its steps correspond:
@@ -70,13 +71,17 @@ typedef struct ScriptFlag
 /*
  * Where errors are, while it is pushed.  An error without a place gets
  * "location"; one that has a place in the SQL of a step (as internal position),
- * where sql_start is not negative, gets that place in the script.
+ * gets that place in the script, if sql_start says where the SQL is.
  */
+#define SCRIPT_NO_SQL			(-1)	/* a place is one in the script already */
+#define SCRIPT_ONLY_LOCATION	(-2)	/* a place is one in something else */
+
 typedef struct ScriptPlace
 {
 	const char *text;			/* the script */
 	int			location;
-	int			sql_start;		/* where the SQL's text starts in the script */
+	int			sql_start;		/* where the SQL's text starts in the script, or
+								 * one of the above */
 	int			prefix;			/* bytes before that in the SQL */
 	int			cut_at;			/* byte of the SQL behind which ... */
 	int			cut_length;		/* ... so many of the script are missing */
@@ -107,6 +112,9 @@ extern int	script_skip_name(const Script *script, int token);
  * the start of a range is known where a block begins in it.
  */
 extern ScriptComments *script_comments(const Script *script, int from, int to, bool after);
+
+/* Is there what looks like a step comment?  It may be inside of a string. */
+extern bool script_has_step_comment(const char *text, int length);
 
 /* Does the text of SQL end in a line comment (white space aside)? */
 extern bool script_ends_in_comment(const char *sql, int length);
@@ -141,6 +149,14 @@ typedef struct ScriptStep
 
 /* The steps of a script, of ScriptStep *, with names; script_order is yet to come. */
 extern List *script_read(const Pipeline *pipeline, const char *text);
+
+/* ---- script_names.c ---- */
+
+/*
+ * Names the steps that have no name; the same script always gives the same names.
+ * Raises duplicate_object where two were given the same one.
+ */
+extern void script_name_steps(const Pipeline *pipeline, List *steps);
 
 /* ---- script_order.c ---- */
 

@@ -393,20 +393,6 @@ step_text(const ScriptStep *step, StepForm form)
 
 /* ---- which form ---- */
 
-/* Would a comment of the SQL be taken for a step comment? */
-static bool
-has_step_comment(const char *sql)
-{
-	for (const char *at = sql; (at = strstr(at, "--")) != NULL; at += 2)
-	{
-		const char *word = at + 2 + strspn(at + 2, " \t");
-
-		if (strncmp(word, "step:", strlen("step:")) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Are the indexes what CREATE INDEX can say in one line? */
 static bool
 are_plain_indexes(const List *indexes)
@@ -438,7 +424,7 @@ first_form(const ScriptStep *step)
 	List	   *statements;
 	Node	   *statement;
 
-	if (has_step_comment(s->sql_query) ||
+	if (script_has_step_comment(s->sql_query, strlen(s->sql_query)) ||
 		script_token_is(script_scan(s->sql_query), 0, ";"))
 		return FORM_BLOCK;
 	if (s->kind == ETL_STEP_QUERY)

@@ -52,8 +52,8 @@ place_step(const Pipeline *pipeline, HTAB *old_steps, const ScriptStep *step, in
 	ScriptPlace place = step->place;
 	OldStep    *old;
 
-	/* what has a place by now has it in the text of an index */
-	place.sql_start = -1;
+	/* the SQL is known to be well: a place would be one in the text of an index */
+	place.sql_start = SCRIPT_ONLY_LOCATION;
 	script_place_push(&place);
 	definition_check_step(pipeline, step->step);
 	script_place_pop(&place);

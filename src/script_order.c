@@ -65,7 +65,7 @@ is_opaque(Node *statement, bool writes)
 		case T_NotifyStmt:
 			return false;
 		default:
-			return !writes;
+			return !writes && script_refusal(statement) == NULL;
 	}
 }
 

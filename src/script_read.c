@@ -4,8 +4,7 @@
  *	  Makes steps of the statements of a script.
  *
  * The script is parsed as a whole, which finds the statements; their SQL is cut
- * out of its text, so that it stays as it was written.  Then come the names of
- * steps that were given none, which depend on what all the others refer to.
+ * out of its text, so that it stays as it was written.
  *
  * What the order of the statements means is not this file's business.
  *
@@ -22,13 +21,11 @@
 #include "catalog/pg_class.h"
 #include "commands/defrem.h"
 #include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
 #include "parser/scansup.h"
 #include "tcop/cmdtag.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
-#include "utils/hsearch.h"
 #include "utils/varlena.h"
 
 /* A statement of the script, or a block of them. */
@@ -41,14 +38,6 @@ typedef struct Unit
 	int			sql_end;		/* of any SQL that goes up to the end */
 	ScriptComments *comments;
 } Unit;
-
-/* A name, and which statements refer to it. */
-typedef struct NameUse
-{
-	char		name[NAMEDATALEN];	/* hash key */
-	int			first;			/* the first step that refers to it; -1: none */
-	bool		taken;			/* a step has this name */
-} NameUse;
 
 typedef struct Reader
 {
@@ -103,7 +92,8 @@ raise_unknown_flag(const char *key)
 static void
 set_flag(Reader *reader, ScriptStep *step, const char *key, const char *value, int location)
 {
-	ScriptPlace place = {.text = reader->script->text, .location = location, .sql_start = -1};
+	ScriptPlace place = {.text = reader->script->text, .location = location,
+	.sql_start = SCRIPT_NO_SQL};
 	const Field *field;
 	List	   *names;
 	int			number;
@@ -186,7 +176,7 @@ add_step(Reader *reader, const Unit *unit)
 		reader->script->tokens[unit->first].start : unit->sql_start;
 	step->place.text = reader->script->text;
 	step->place.location = step->location;
-	step->place.sql_start = -1;
+	step->place.sql_start = SCRIPT_NO_SQL;
 	step->step->process_name = unit->comments->name;
 	foreach(lc, unit->comments->flags)
 	{
@@ -197,7 +187,7 @@ add_step(Reader *reader, const Unit *unit)
 	if (step->step->process_name != NULL)
 	{
 		ScriptPlace place = {.text = reader->script->text,
-		.location = unit->comments->location, .sql_start = -1};
+		.location = unit->comments->location, .sql_start = SCRIPT_NO_SQL};
 
 		script_place_push(&place);
 		field_check_name("step", step->step->process_name);
@@ -699,6 +689,19 @@ read_unit(Reader *reader, const List *units, int number)
 	read_command(reader, unit);
 }
 
+/* No statement may start inside a block and go on behind it. */
+static void
+check_block_end(Reader *reader, int block_end)
+{
+	const Script *script = reader->script;
+	int			next = script_token_at(script, block_end);
+
+	if (next < script->ntokens && next > 0 &&
+		!script_token_is(script, next, ";") && !script_token_is(script, next - 1, ";"))
+		SCRIPT_ERROR(ERRCODE_SYNTAX_ERROR, script->tokens[next].start,
+					 errmsg("a semicolon is missing at the end of the step before"));
+}
+
 /*
  * The statements with what belongs to them.  Statements inside a block are left
  * out: they are part of its SQL.
@@ -720,7 +723,7 @@ find_units(Reader *reader, List *statements)
 		int			end = raw->stmt_len > 0 ? raw->stmt_location + raw->stmt_len : script->length;
 
 		/* older grammars count the white space before it */
-		unit->first = script_token_at(script, Max(raw->stmt_location, from));
+		unit->first = script_token_at(script, raw->stmt_location);
 		while (script_token_is(script, unit->first, ";"))
 			unit->first++;
 		if (script->tokens[unit->first].start < block_end)
@@ -734,17 +737,23 @@ find_units(Reader *reader, List *statements)
 			unit->sql_start = unit->comments->next_line;
 			unit->sql_end = block_end = unit->comments->block_end;
 			from = unit->comments->resume;
+			check_block_end(reader, block_end);
 			units = lappend(units, unit);
 			after = true;
 			continue;
 		}
 
 		unit->behind = script_token_at(script, end);
+		while (unit->behind < script->ntokens && script_token_is(script, unit->behind - 1, ";"))
+			unit->behind--;		/* empty statements count as part of this one */
+		if (unit->behind < script->ntokens)
+			end = script->tokens[unit->behind].start;
 		unit->sql_end = end;
 		unit->sql_start = unit->comments->is_last ? unit->comments->next_line :
 			script->tokens[unit->first].start;
 		from = Min(end + 1, script->length);
-		for (int i = unit->behind + 1; script_token_is(script, i, ";"); i++)
+		for (int i = unit->behind + 1; script_token_is(script, i, ";") &&
+			 !script_has_step_comment(script->text + from, script->tokens[i].start - from); i++)
 		{
 			unit->sql_end = script->tokens[i].start;
 			from = unit->sql_end + 1;
@@ -769,114 +778,6 @@ find_units(Reader *reader, List *statements)
 	return units;
 }
 
-/* ---- names ---- */
-
-static NameUse *
-use_name(HTAB *names, const char *name)
-{
-	NameUse    *use;
-	bool		found;
-
-	use = hash_search(names, name, HASH_ENTER, &found);
-	if (!found)
-	{
-		use->first = -1;
-		use->taken = false;
-	}
-	return use;
-}
-
-static void
-take_name(Reader *reader, HTAB *names, const ScriptStep *step)
-{
-	NameUse    *use = use_name(names, step->step->process_name);
-
-	if (use->taken)
-		SCRIPT_ERROR(ERRCODE_DUPLICATE_OBJECT, step->location,
-					 errmsg("the script has two steps \"%s\"", step->step->process_name),
-					 errdetail("A step is named like the table that it makes, and a pipeline makes each table once."));
-	use->taken = true;
-}
-
-/* A name that is cut, where it has to be, to leave room for its number. */
-static char *
-numbered_name(const char *base, int number)
-{
-	char	   *suffix = psprintf("_%d", number);
-	int			length = pg_mbcliplen(base, strlen(base), NAMEDATALEN - 1 - strlen(suffix));
-
-	return psprintf("%.*s%s", length, base, suffix);
-}
-
-/*
- * Names the steps that have none after what they write: t, t_2, t_3 and so on.  A
- * name makes who refers to it wait for the step: so no statement before may use
- * it, and, where it is a made up one, none at all.
- */
-static void
-choose_name(HTAB *names, ScriptStep *step, int number)
-{
-	char	   *name = pstrdup(step->base_name);
-	NameUse    *use = use_name(names, name);
-	bool		is_free = !use->taken && (use->first < 0 || use->first >= number);
-
-	for (int i = 2; !is_free; i++)
-	{
-		name = numbered_name(step->base_name, i);
-		use = use_name(names, name);
-		is_free = !use->taken && use->first < 0;
-	}
-	use->taken = true;
-	step->step->process_name = name;
-}
-
-static void
-note_references(const Pipeline *pipeline, HTAB *names, const List *references, int number)
-{
-	ListCell   *lc;
-
-	foreach(lc, references)
-	{
-		const RefName *ref = lfirst(lc);
-
-		if (script_is_local(pipeline, ref->schema))
-		{
-			NameUse    *use = use_name(names, ref->name);
-
-			if (use->first < 0)
-				use->first = number;
-		}
-	}
-}
-
-static void
-name_steps(Reader *reader)
-{
-	HASHCTL		control = {.keysize = NAMEDATALEN, .entrysize = sizeof(NameUse),
-	.hcxt = CurrentMemoryContext};
-	HTAB	   *names = hash_create("names in a script", 256, &control,
-									HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	ListCell   *lc;
-
-	foreach(lc, reader->steps)
-	{
-		const ScriptStep *step = lfirst(lc);
-
-		note_references(reader->pipeline, names, step->reads, foreach_current_index(lc));
-		note_references(reader->pipeline, names, step->writes, foreach_current_index(lc));
-		if (step->step->process_name != NULL)
-			take_name(reader, names, step);
-	}
-	foreach(lc, reader->steps)
-	{
-		ScriptStep *step = lfirst(lc);
-
-		if (step->step->process_name == NULL)
-			choose_name(names, step, foreach_current_index(lc));
-	}
-	hash_destroy(names);
-}
-
 List *
 script_read(const Pipeline *pipeline, const char *text)
 {
@@ -887,6 +788,6 @@ script_read(const Pipeline *pipeline, const char *text)
 	units = find_units(&reader, refs_parse(text));
 	for (int i = 0; i < list_length(units); i++)
 		read_unit(&reader, units, i);
-	name_steps(&reader);
+	script_name_steps(pipeline, reader.steps);
 	return reader.steps;
 }

@@ -46,7 +46,7 @@ place_callback(void *arg)
 	const ScriptPlace *place = arg;
 	int			position = getinternalerrposition();
 
-	if (position <= 0)
+	if (position <= 0 || place->sql_start == SCRIPT_ONLY_LOCATION)
 	{
 		script_errplace(place->text, place->location);
 		return;
@@ -582,6 +582,19 @@ skip_bracketed(const char *text, int at, int to)
 			at++;
 	}
 	return at;
+}
+
+bool
+script_has_step_comment(const char *text, int length)
+{
+	const char *end = text + length;
+
+	for (const char *at = text; (at = strstr(at, "--")) != NULL && at < end; at += 2)
+	{
+		if (strncmp(at + 2 + strspn(at + 2, " \t"), "step:", strlen("step:")) == 0)
+			return true;
+	}
+	return false;
 }
 
 ScriptComments *

@@ -8,11 +8,13 @@
 -- The lines that a run prints contain times.
 SET client_min_messages = warning;
 
--- A text without what differs each time: numbers of runs and processes, times.
+-- A text without what differs each time: numbers of runs, processes and objects,
+-- times.
 CREATE FUNCTION pg_temp.plain(message text) RETURNS text LANGUAGE sql AS $$
-	SELECT regexp_replace(regexp_replace(regexp_replace($1,
+	SELECT regexp_replace(regexp_replace(regexp_replace(regexp_replace($1,
 		'\m(run|run_id =|[Pp]rocess) [0-9]+', '\1 N', 'g'),
 		'\metl_staging_[0-9]+', 'etl_staging_N', 'g'),
+		'_[0-9]+_idx', '_N_idx', 'g'),
 		'\m[0-9]+\.[0-9]+ s\M', 'T s', 'g')
 $$;
 

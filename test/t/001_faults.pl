@@ -92,6 +92,21 @@ is(one($node, "SELECT sqlstate, retry_at IS NULL FROM etl.log WHERE process_name
 	'57014|t', 'worker cancelled: not to be retried');
 check_aftermath('worker cancelled', 'FAILED', 'FAILED', 'SKIPPED');
 
+# One that has no step at the moment is replaced when it is needed.
+one($node, <<'EOT');
+SELECT etl.create_pipeline('idle', target_schema => 'out', max_parallel => 2);
+SELECT etl.add_step('idle', 'long', 'SELECT 1 AS n FROM pg_sleep(1)');
+SELECT etl.add_step('idle', 'short', 'SELECT 1 AS n FROM pg_sleep(0.01)');
+SELECT etl.add_step('idle', 'then_' || i, 'SELECT n FROM long, pg_sleep(0.2)') FROM generate_series(1, 2) i;
+EOT
+$job = begin_sql($node, "SELECT etl.run('idle')");
+poll_ok($node, "SELECT count(*) = 1 FROM etl.log WHERE process_name = 'short' AND status = 'SUCCESS'", 'idle worker terminated: it has become idle');
+one($node, "SELECT pg_terminate_backend(pid) FROM etl.log WHERE process_name = 'short'");
+($rc, $out, $err) = finish_sql($job);
+is($rc, 0, 'idle worker terminated: the run goes on');
+is(one($node, "SELECT count(DISTINCT pid) || ' ' || max(attempt) FROM etl.log WHERE process_name IN ('long', 'short', 'then_1', 'then_2')"),
+	'3 1', 'idle worker terminated: in another one');
+
 SKIP:
 {
 	skip 'there is no such thing before 17', 2 if major_version($node) < 17;

@@ -220,6 +220,30 @@ for my $cancel (0, 1)
 	nothing_left($node, 'a reader of staging');
 }
 
+# ---- runs that are started by steps ----
+
+one($node, <<'EOT');
+SELECT etl.create_pipeline('by_run', target_schema => 'out');
+SELECT etl.add_step('by_run', 'runs', $$DO 'BEGIN PERFORM etl.run(''p''); END'$$);
+SELECT etl.create_pipeline('by_start', target_schema => 'out');
+SELECT etl.add_step('by_start', 'starts', $$SELECT etl.start('p') AS run_id$$);
+SELECT etl.create_pipeline('itself', target_schema => 'out');
+SELECT etl.add_step('itself', 'again', $$DO 'BEGIN PERFORM etl.run(''itself''); END'$$);
+SELECT etl.create_pipeline('waits', target_schema => 'out');
+SELECT etl.add_step('waits', 'for_itself', $$DO 'BEGIN PERFORM etl.wait((SELECT max(run_id) FROM etl.run_log)); END'$$);
+SELECT etl.create_pipeline('queues', target_schema => 'out');
+SELECT etl.add_step('queues', 'up', $$DO 'BEGIN PERFORM etl.run(''queues'', on_conflict => ''wait''); END'$$);
+EOT
+one($node, "SELECT etl.run('by_run')");
+is(one($node, "SELECT string_agg(pipeline || ' ' || status, ', ' ORDER BY run_id DESC) FROM (SELECT * FROM etl.run_log ORDER BY run_id DESC LIMIT 2) l"),
+	'p SUCCESS, by_run SUCCESS', 'etl.run in a command step');
+one($node, "SELECT etl.run('by_start')");
+is(one($node, 'SELECT etl.wait(run_id) FROM out.starts'), 'SUCCESS', 'etl.start in a query step');
+fails_like($node, "SELECT etl.run('itself')", 'ZE001', qr/"itself" is being run already/, 'a pipeline that runs itself');
+fails_like($node, "SELECT etl.run('waits')", 'ZE001', qr/a step of a run cannot wait for a run/, 'a step that waits for its run');
+fails_like($node, "SELECT etl.run('queues')", 'ZE001', qr/a step of a run cannot wait for its turn/, 'a step that queues up behind its run');
+nothing_left($node, 'runs that are started by steps');
+
 $s->quit;
 $third->quit;
 done_testing();

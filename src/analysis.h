@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * analysis.h
+ *	  What a step's SQL would mean, without any table of the run being there.
+ *
+ * Nothing is executed, planned or written: the server's parser and rewriter look
+ * at the SQL, and where it names a step of the pipeline they are given the row
+ * type that this step's own SQL has.
+ *
+ * The functions work as the current user, with the current search_path, and
+ * take the locks on tables and views that analysis takes; a subtransaction of
+ * the caller's that is rolled back gives all of that back.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ETL_ANALYSIS_H
+#define ETL_ANALYSIS_H
+
+#include "pipeline.h"
+
+#include "access/tupdesc.h"
+#include "nodes/parsenodes.h"
+
+typedef struct Analysis
+{
+	List	   *views;			/* of Oid: the views that the SQL itself names */
+	List	   *queries;		/* of Query, rewritten: views are subqueries in them */
+	TupleDesc	desc;			/* the rows of a query step; NULL for commands */
+} Analysis;
+
+/*
+ * Can the step's SQL be analysed before it runs?  True for query steps; for
+ * command steps if all of their statements are queries or INSERT, UPDATE, DELETE
+ * and MERGE, and none of them changes a step's table.
+ */
+extern bool analysis_is_possible(const PipelineGraph *graph, int step);
+
+/*
+ * Analyses it.  descs has the row type of each query step that its SQL names.
+ * Raises whatever the SQL raises, with the position in the step's SQL.
+ */
+extern void analysis_of_step(const PipelineGraph *graph, int step, const TupleDesc *descs,
+							 Analysis *analysis);
+
+/*
+ * Checks an element of "indexes" of a step with these rows: columns, expressions,
+ * access method, operator classes.  partition_key: column names (char *) that a
+ * unique index has to contain.  Raises what CREATE INDEX would, with the position
+ * in the index's text.
+ */
+extern void analysis_check_index(const Step *step, TupleDesc desc, const char *index,
+								 const List *partition_key);
+
+#endif							/* ETL_ANALYSIS_H */
