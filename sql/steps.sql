@@ -106,16 +106,18 @@ SELECT process_name, table_size = pg_total_relation_size('steps.' || process_nam
 SELECT count(*) FROM etl.log l JOIN etl.output o USING (run_id, process_name, count_rows, table_size) WHERE o.pipeline = 'steps';
 
 -- statistics are there, rows are frozen, pages all-visible
-SELECT relname, reltuples, relpages = relallvisible AS all_visible
+SELECT relname, reltuples, relallvisible > 0 AS all_visible
   FROM pg_class WHERE oid IN ('steps.many'::regclass, 'steps.large'::regclass, 'steps.no_rows'::regclass) ORDER BY relname;
 SELECT tablename, attname, n_distinct FROM pg_stats WHERE schemaname = 'steps' AND tablename = 'many' ORDER BY 1, 2;
+-- (pages that have no rows yet do not count)
 CREATE FUNCTION not_frozen(relation regclass) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
 	result bigint := 0;
 BEGIN
 	IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_visibility') THEN
 		CREATE EXTENSION IF NOT EXISTS pg_visibility;
-		EXECUTE 'SELECT count(*) FROM pg_visibility($1) WHERE NOT (all_visible AND all_frozen AND pd_all_visible)'
+		EXECUTE format('SELECT count(*) FROM pg_visibility($1)
+			WHERE blkno IN (SELECT (ctid::text::point)[0] FROM %s) AND NOT (all_visible AND all_frozen AND pd_all_visible)', relation)
 			USING relation INTO result;
 		DROP EXTENSION pg_visibility;
 	END IF;

@@ -214,6 +214,12 @@ coordinator_share(RunState *run)
 	run->shared->version = run->pipeline->version;
 	run->shared->owner = run->request->owner;
 	run->shared->staging = run->staging;
+	if (request_waiting_pid(run->server) != 0)
+	{
+		run->shared->waiting[run->shared->nwaiting++] = request_waiting_pid(run->server);
+		for (int i = 0; i < run->request->nancestors; i++)
+			run->shared->waiting[run->shared->nwaiting++] = run->request->ancestors[i];
+	}
 	run->pool = pool_create(run->shared, segment);
 }
 
@@ -427,6 +433,8 @@ coordinator_publish(RunState *run)
 			return;
 		}
 		coordinator_check_blocker(run, blocked);
+		if (delay == PUBLISH_RETRY_MAX_MS)
+			lock_cancel_autovacuum(blocked);
 		if (delay == PUBLISH_RETRY_MAX_MS && !told)
 		{
 			told = true;

@@ -22,6 +22,7 @@
 #define ETL_MAX_STEPS		100000	/* steps in one pipeline version */
 #define ETL_MAX_ATTEMPTS	1000
 #define ETL_MAX_PARTITIONS	1024
+#define ETL_MAX_NESTING		16		/* runs started by steps of runs */
 #define ETL_MAX_PARALLEL	1024	/* workers of one run */
 
 /*

@@ -21,12 +21,15 @@
 
 #include "lock.h"
 
+#include <signal.h>
+
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
+#include "storage/procarray.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -191,14 +194,14 @@ lock_wait_for_run(int64 run_id, int64 timeout_ms)
 }
 
 int
-lock_run_waiters(int64 run_id, int **pids)
+lock_run_waiters(int64 run_id, int room, int **pids)
 {
 	LockData   *locks = GetLockStatusData();
 	LOCKTAG		tag;
 	int			n = 0;
 
 	lock_run_tag(&tag, run_id);
-	*pids = palloc(sizeof(int) * (locks->nelements + 1));
+	*pids = palloc(sizeof(int) * (locks->nelements + room));
 
 	for (int i = 0; i < locks->nelements; i++)
 	{
@@ -278,6 +281,31 @@ lock_relation_blocked_by(Oid relid, LOCKMODE mode, int target)
 		}
 	}
 	return false;
+}
+
+/*
+ * Who takes locks without waiting never gets as far as the deadlock check, where
+ * the server sends this signal.
+ */
+void
+lock_cancel_autovacuum(Oid relid)
+{
+	LockData   *locks = GetLockStatusData();
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		LockInstanceData *lock = &locks->locks[i];
+		PGPROC	   *proc;
+
+		if (memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) != 0 || lock->holdMask == 0)
+			continue;
+		proc = BackendPidGetProc(lock->pid);
+		if (proc != NULL && (proc->statusFlags & PROC_IS_AUTOVACUUM) != 0 &&
+			(proc->statusFlags & PROC_VACUUM_FOR_WRAPAROUND) == 0)
+			(void) kill(lock->pid, SIGINT);
+	}
 }
 
 char *

@@ -41,8 +41,11 @@ extern int	lock_run_holder(int64 run_id);
  */
 extern bool lock_wait_for_run(int64 run_id, int64 timeout_ms);
 
-/* The processes that are in lock_wait_for_run without a time-out; *pids is palloc'd. */
-extern int	lock_run_waiters(int64 run_id, int **pids);
+/*
+ * The processes that are in lock_wait_for_run without a time-out; *pids is
+ * palloc'd, with room for so many more.
+ */
+extern int	lock_run_waiters(int64 run_id, int room, int **pids);
 
 /* Does a process wait for another one's lock, directly or through others? */
 extern bool lock_is_waiting_for(int pid, int target);
@@ -52,6 +55,12 @@ extern bool lock_is_waiting_for(int pid, int target);
  * it, or somebody who waits for it, holds a lock that conflicts?
  */
 extern bool lock_relation_blocked_by(Oid relid, LOCKMODE mode, int target);
+
+/*
+ * Cancels autovacuum where it has a lock on the relation, as the server does for
+ * whoever waits for one; not where it prevents wraparound.
+ */
+extern void lock_cancel_autovacuum(Oid relid);
 
 /*
  * What a process waits for, as in "ShareLock on relation public.t"; NULL if it

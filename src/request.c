@@ -74,6 +74,8 @@ typedef struct RequestHeader
 	bool		notify;
 	int64		run_id;
 	TransactionId after;
+	int			nancestors;
+	int			ancestors[ETL_MAX_NESTING];
 	int			nsteps;
 	bool		has_params;
 
@@ -152,6 +154,8 @@ request_create_segment(const RunRequest *request, RequestHeader **header, shm_mq
 	(*header)->notify = request->notify;
 	(*header)->run_id = request->run_id;
 	(*header)->after = request->after;
+	(*header)->nancestors = request->nancestors;
+	memcpy((*header)->ancestors, request->ancestors, sizeof(request->ancestors));
 	(*header)->nsteps = list_length(request->steps);
 	(*header)->has_params = request->params != NULL;
 	(*header)->caller_pid = MyProcPid;
@@ -353,6 +357,8 @@ request_attach(dsm_handle handle, RunRequest **result)
 	request->notify = server->header->notify;
 	request->run_id = server->header->run_id;
 	request->after = server->header->after;
+	request->nancestors = server->header->nancestors;
+	memcpy(request->ancestors, server->header->ancestors, sizeof(request->ancestors));
 	if (server->header->has_params)
 		request->params = pstrdup(shm_toc_lookup(toc, REQUEST_KEY_PARAMS, false));
 	steps = shm_toc_lookup(toc, REQUEST_KEY_STEPS, false);

@@ -29,6 +29,8 @@ typedef struct RunRequest
 	int64		run_id;			/* 0: the coordinator takes a new one */
 	TransactionId after;		/* start when this transaction has committed, and
 								 * never if it aborts; Invalid: at once */
+	int			nancestors;		/* where the caller is a step: the sessions that */
+	int			ancestors[ETL_MAX_NESTING]; /* wait for its run, and for theirs */
 	char	   *params;			/* JSON text, or NULL */
 	List	   *steps;			/* of char *: the selection; NIL: all */
 } RunRequest;

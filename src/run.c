@@ -85,6 +85,7 @@ run_read_arguments(FunctionCallInfo fcinfo, char **pipeline_name)
 	Pipeline   *pipeline;
 	PipelineGraph *graph;
 	bool	   *selected = NULL;
+	const int  *waiting;
 	int32		version = 0;
 
 	if (PG_ARGISNULL(0))
@@ -139,6 +140,14 @@ run_read_arguments(FunctionCallInfo fcinfo, char **pipeline_name)
 	request->owner = pipeline->owner;
 	request->requested_by = GetUserId();
 	request->max_parallel = guc_default_max_parallel();
+	request->nancestors = session_waiting(&waiting);
+	if (request->nancestors >= ETL_MAX_NESTING)
+		ereport(ERROR,
+				(errcode(ERRCODE_STATEMENT_TOO_COMPLEX),
+				 errmsg("runs that are started by steps of other runs are nested too deeply"),
+				 errdetail("The limit is %d.", ETL_MAX_NESTING)));
+	if (request->nancestors > 0)
+		memcpy(request->ancestors, waiting, sizeof(int) * request->nancestors);
 	request->notify = guc_notify;
 	*pipeline_name = pipeline->name;
 	return request;
@@ -456,7 +465,7 @@ etl_wait(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a step of a run cannot wait for a run"),
 				 errdetail("The run that it would wait for may be its own, or be waiting for that."),
-				 errhint("etl.run can be called in a step.")));
+				 errhint("A command step can call etl.run.")));
 	run_id = run_id_argument(fcinfo);
 	if (!PG_ARGISNULL(1))
 	{

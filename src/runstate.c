@@ -122,11 +122,14 @@ runstate_seconds(TimestampTz since)
 int
 runstate_waiting_sessions(RunState *run, int **pids)
 {
-	int			n = lock_run_waiters(run->run_id, pids);
+	int			n = lock_run_waiters(run->run_id, ETL_MAX_NESTING + 1, pids);
 	int			caller = request_waiting_pid(run->server);
 
-	if (caller != 0)
-		(*pids)[n++] = caller;
+	if (caller == 0)
+		return n;
+	(*pids)[n++] = caller;
+	for (int i = 0; i < run->request->nancestors; i++)
+		(*pids)[n++] = run->request->ancestors[i];
 	return n;
 }
 

@@ -92,7 +92,10 @@ extern void runstate_give_up(RunState *run, EtlRunStatus verdict, int sqlerrcode
 /* "1.234 s", palloc'd */
 extern char *runstate_seconds(TimestampTz since);
 
-/* The sessions that wait for the run: etl.run's caller, and those in etl.wait. */
+/*
+ * The sessions that wait for the run: etl.run's caller, those in etl.wait, and,
+ * where the caller is a step, those that wait for its run.
+ */
 extern int	runstate_waiting_sessions(RunState *run, int **pids);
 
 /* Installs the handlers of SIGINT and SIGTERM. */

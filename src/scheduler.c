@@ -297,6 +297,8 @@ scheduler_hand_out(RunState *run)
 		runstate_tell(run, REQUEST_WARNING, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
 						 "not all workers of the run could be started",
 						 "The run goes on with those that it has, and waits where it has none.",
+						 pool_failed_starts(run->pool) > 0 ?
+						 "They have ended before they could start. The server's log says why." :
 						 psprintf("All of the server's max_worker_processes (%d) are in use. "
 								  "Raise that setting, or lower the pipeline's max_parallel.",
 								  max_worker_processes));

@@ -61,6 +61,10 @@ static const char *const session_stateless_libraries[] = {
 /* In a worker: how many other libraries it had loaded when it began. */
 static int	session_libraries = -1;
 
+/* In a worker: who waits for its run. */
+static int	session_nwaiting = 0;
+static const int *session_waiting_pids = NULL;
+
 /* Libraries that the process has loaded, those without state left out. */
 static int
 session_count_libraries(void)
@@ -101,9 +105,18 @@ session_pin_settings(void)
 }
 
 void
-session_begin_worker(void)
+session_begin_worker(int nwaiting, const int *waiting)
 {
+	session_nwaiting = nwaiting;
+	session_waiting_pids = waiting;
 	session_libraries = session_count_libraries();
+}
+
+int
+session_waiting(const int **waiting)
+{
+	*waiting = session_waiting_pids;
+	return session_nwaiting;
 }
 
 bool

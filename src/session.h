@@ -17,8 +17,14 @@
  */
 extern void session_pin_settings(void);
 
-/* Once, in a worker, after that. */
-extern void session_begin_worker(void);
+/*
+ * Once, in a worker, after that.  waiting: the processes that wait for its run,
+ * directly or through other runs.
+ */
+extern void session_begin_worker(int nwaiting, const int *waiting);
+
+/* These processes; none in a session that is no worker. */
+extern int	session_waiting(const int **waiting);
 
 /* Is this process a worker of a run? */
 extern bool session_is_worker(void);

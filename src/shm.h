@@ -91,6 +91,8 @@ typedef struct RunShared
 	Oid			owner;
 	Oid			staging;		/* schema */
 	PGPROC	   *coordinator;
+	int			nwaiting;		/* the session that waits for the run, and those */
+	int			waiting[ETL_MAX_NESTING];	/* that wait for it as a step's run */
 	pg_atomic_uint32 over;		/* the coordinator is gone: workers must end */
 	int			nslots;
 	int			nselected;		/* -1: every step of the version is part of the run */

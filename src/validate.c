@@ -5,10 +5,9 @@
  *	  anything runs.
  *
  * The checks raise errors, as they do when a pipeline is defined or run.  Here
- * each is made in a subtransaction of its own, as the pipeline's owner and with
- * the search_path that its steps have; the error becomes a row, and rolling
- * back gives back all locks.  Nothing is executed and nothing is written, so
- * that it can be asked in a read-only transaction.
+ * each is made on trial (trial.c), and the error becomes a row.  Nothing is
+ * executed and nothing is written, so that it can be asked in a read-only
+ * transaction.
  *
  * Steps are analysed in the order of the graph, with the row types of those
  * before them (analysis.c).  What reads a step that has an error cannot be
@@ -26,8 +25,8 @@
 #include "materialize.h"
 #include "pipeline.h"
 #include "security.h"
+#include "trial.h"
 
-#include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/heap.h"
 #include "catalog/namespace.h"
@@ -42,11 +41,9 @@
 #include "parser/parse_relation.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(etl_validate);
@@ -90,7 +87,6 @@ typedef struct Validation
 	TupleDesc  *descs;			/* of each query step that is not broken */
 	HTAB	   *outputs;		/* of OutputEntry */
 	HTAB	   *written;		/* of WrittenEntry */
-	char	   *search_path;
 } Validation;
 
 /* What a check is about; each uses what it needs. */
@@ -140,66 +136,28 @@ add_error(Validation *v, int step, const ErrorData *error)
 	return problem;
 }
 
-/* Errors that say something about the server or the session are no problems. */
-static bool
-is_problem(const ErrorData *error)
+typedef struct Attempt
 {
-	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
-	{
-		case ERRCODE_INTERNAL_ERROR:
-		case ERRCODE_INSUFFICIENT_RESOURCES:
-		case ERRCODE_OPERATOR_INTERVENTION:
-		case ERRCODE_TRANSACTION_ROLLBACK:
-			return false;
-		default:
-			return error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
-				error->elevel == ERROR;
-	}
+	Validation *v;
+	CheckFunction check;
+	Subject    *subject;
+} Attempt;
+
+static void
+make_check(void *arg)
+{
+	const Attempt *attempt = arg;
+
+	attempt->check(attempt->v, attempt->subject);
 }
 
-/*
- * Makes a check as the owner, and takes back everything that it did.  Returns its
- * error, in v->context; NULL if it raised none.
- */
+/* Makes a check; its error in v->context, NULL if it raised none. */
 static ErrorData *
 attempt(Validation *v, CheckFunction check, Subject *subject)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-	MemoryContext scratch = AllocSetContextCreate(v->context, "check", ALLOCSET_DEFAULT_SIZES);
+	Attempt		attempt = {.v = v, .check = check, .subject = subject};
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(scratch);
-	PG_TRY();
-	{
-		int			sec_context;
-		Oid			user;
-
-		/* the end of the subtransaction restores both */
-		GetUserIdAndSecContext(&user, &sec_context);
-		SetUserIdAndSecContext(v->graph->pipeline->owner,
-							   sec_context | SECURITY_RESTRICTED_OPERATION);
-		(void) NewGUCNestLevel();
-		(void) set_config_option("search_path", v->search_path, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-		check(v, subject);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(v->context);
-		error = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	MemoryContextDelete(scratch);
-
-	if (error != NULL && !is_problem(error))
-		ReThrowError(error);
-	return error;
+	return trial_make(v->graph->pipeline, make_check, &attempt, v->context);
 }
 
 /* The same; an error is the step's (or the pipeline's) problem.  False if there is one. */
@@ -773,7 +731,6 @@ static Validation *
 begin_validation(const Pipeline *pipeline, int32 version)
 {
 	Validation *v = palloc0(sizeof(Validation));
-	const Pipeline *options;
 
 	v->graph = pipeline_load_unlinked(pipeline->id, version);
 	v->context = CurrentMemoryContext;
@@ -784,9 +741,6 @@ begin_validation(const Pipeline *pipeline, int32 version)
 	load_outputs(v);
 	load_written(v);
 
-	options = v->graph->pipeline;
-	v->search_path = psprintf("%s%s%s", quote_identifier(options->target_schema),
-							  options->search_path[0] != '\0' ? ", " : "", options->search_path);
 	return v;
 }
 

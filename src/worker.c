@@ -440,7 +440,7 @@ worker_start(const WorkerStart *start)
 	BackgroundWorkerInitializeConnectionByOid(start->database, start->owner,
 											  security_worker_flags());
 	session_pin_settings();
-	session_begin_worker();
+	session_begin_worker(worker_run->nwaiting, worker_run->waiting);
 	snprintf(appname, sizeof(appname), "%s run " INT64_FORMAT,
 			 ETL_EXTENSION_NAME, worker_run->run_id);
 	SetConfigOption("application_name", appname, PGC_USERSET, PGC_S_OVERRIDE);

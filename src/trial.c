@@ -1,0 +1,84 @@
+/*-------------------------------------------------------------------------
+ *
+ * trial.c
+ *	  Doing something as a step would do it, and taking it all back.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "trial.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+static bool
+is_about_pipeline(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_INTERNAL_ERROR:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_TRANSACTION_ROLLBACK:
+			return false;
+		default:
+			return error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
+				error->elevel == ERROR;
+	}
+}
+
+/* The end of the subtransaction takes both back. */
+static void
+become_owner(const Pipeline *pipeline)
+{
+	char	   *path = psprintf("%s%s%s", quote_identifier(pipeline->target_schema),
+								pipeline->search_path[0] != '\0' ? ", " : "",
+								pipeline->search_path);
+	int			sec_context;
+	Oid			user;
+
+	GetUserIdAndSecContext(&user, &sec_context);
+	SetUserIdAndSecContext(pipeline->owner, sec_context | SECURITY_RESTRICTED_OPERATION);
+	(void) NewGUCNestLevel();
+	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+ErrorData *
+trial_make(const Pipeline *pipeline, void (*function) (void *arg), void *arg,
+		   MemoryContext context)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+	MemoryContext scratch = AllocSetContextCreate(context, "trial", ALLOCSET_DEFAULT_SIZES);
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(scratch);
+	PG_TRY();
+	{
+		become_owner(pipeline);
+		function(arg);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	MemoryContextDelete(scratch);
+
+	if (error != NULL && !is_about_pipeline(error))
+		ReThrowError(error);
+	return error;
+}
