@@ -331,6 +331,24 @@ severity: error (a run would fail), warning (it might, or the step cannot be che
 position: where in the step''s SQL, in characters from 1; NULL: nowhere.
 Errors: undefined_object for a pipeline or version that does not exist or that the caller may not see.';
 
+CREATE FUNCTION etl.plan(pipeline text, steps text[] = NULL, version int = NULL)
+RETURNS TABLE (step_id int, process_name text, kind text, level int, execution_order int,
+    depends_on text[], inferred text[], declared text[], sources text[], flags text[],
+    selected bool, critical bool, expected_seconds float8, estimated_rows bigint, estimated_cost float8)
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10
+AS 'MODULE_PATHNAME', 'etl_plan';
+COMMENT ON FUNCTION etl.plan IS
+'What etl.run with the same arguments would do, step by step: the selected steps in the order in which one worker would start them, then the others.  Runs nothing, reads no rows, keeps no lock.
+steps, version: as in etl.run.
+level: 0 for steps that read no step, else 1 + the highest level that the step reads.
+execution_order: the step''s own, or its level.
+depends_on: the steps that must succeed first; inferred: those that the SQL names; declared: those that were declared.  sources: other relations that the SQL reads.
+flags: what becomes of the step, in words.
+critical: it is on the selected steps'' longest chain, measured by expected_seconds (steps without it count as the average of the others).
+expected_seconds: the median of the attempts that succeeded in the last ten runs; NULL: none did.
+estimated_rows, estimated_cost: what the planner expects with the tables that earlier runs have published, in its own units; NULL for commands, and where a table is not there or the SQL has an error (see etl.validate).
+Errors: undefined_object for a pipeline, version or step that does not exist or that the caller may not see; ZE005 if the pipeline''s definition is not consistent; invalid_parameter_value for an empty selection.';
+
 -- ---------------------------------------------------------------------------
 -- Running
 -- ---------------------------------------------------------------------------

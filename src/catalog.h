@@ -260,6 +260,16 @@ extern int64 catalog_next_step_id(int32 pipeline_id);
  */
 extern void catalog_drop_pipeline(int32 pipeline_id);
 
+/* How long the steps of a pipeline took: medians over its last ten runs. */
+typedef struct StepDuration
+{
+	char	   *process_name;
+	int64		ms;				/* of attempts that succeeded */
+} StepDuration;
+
+/* of StepDuration *, in no order; only of steps that have succeeded in those runs */
+extern List *catalog_load_durations(int32 pipeline_id);
+
 /* ---- converting ---- */
 
 /*

@@ -118,6 +118,44 @@ catalog_load_outputs(int32 pipeline_id)
 	return outputs;
 }
 
+List *
+catalog_load_durations(int32 pipeline_id)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT a.process_name, pg_catalog.round(1000 * pg_catalog.percentile_cont(0.5)"
+		"  WITHIN GROUP (ORDER BY pg_catalog.date_part('epoch', a.end_time - a.start_time)))::bigint"
+		" FROM (SELECT r.run_id FROM etl.run_data r WHERE r.pipeline_id = $1"
+		"       ORDER BY r.run_id DESC LIMIT 10) r"
+		" JOIN etl.attempt_data a ON a.run_id = r.run_id AND a.status = 'SUCCESS'"
+		" GROUP BY a.process_name",
+		.nargs = 1,
+		.argtypes = {INT4OID}
+	};
+	Params		params = {.n = 0};
+	EtlSpi		spi;
+	List	   *durations = NIL;
+	uint64		n;
+
+	params_put_int32(&params, pipeline_id);
+
+	etl_spi_begin(&spi);
+	n = catalog_execute(&statement, &params, true);
+	MemoryContextSwitchTo(spi.caller);
+	for (uint64 i = 0; i < n; i++)
+	{
+		StepDuration *duration = palloc(sizeof(StepDuration));
+		Row			row;
+
+		row_open(&row, i);
+		duration->process_name = row_get_text(&row);
+		duration->ms = row_get_int64(&row, 0);
+		durations = lappend(durations, duration);
+	}
+	etl_spi_end(&spi);
+
+	return durations;
+}
+
 /*
  * Types are looked at because a table brings a type of its name: only array
  * types make room for it by themselves.

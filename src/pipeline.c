@@ -618,6 +618,26 @@ pipeline_check_targets(const PipelineGraph *graph, const bool *selected)
 
 /* ---- during a run ---- */
 
+bool
+pipeline_is_logged(const PipelineGraph *graph, int index)
+{
+	const Step *step = graph->steps[index];
+	const int  *readers;
+
+	if (step->has_persist)
+		return step->persist;
+	switch (graph->pipeline->durability)
+	{
+		case ETL_DURABILITY_ALL:
+			return true;
+		case ETL_DURABILITY_OUTPUTS:
+			return dag_downstream(graph->dag, index, &readers) == 0;
+		case ETL_DURABILITY_UNLOGGED:
+			break;
+	}
+	return false;
+}
+
 void
 pipeline_retry_policy(const Pipeline *pipeline, const Step *step, RetryPolicy *policy)
 {

@@ -14,7 +14,6 @@
 #include "catalog.h"
 #include "dag.h"
 #include "retry.h"
-#include "retry.h"
 
 typedef struct HTAB PipelineNames;
 
@@ -115,6 +114,9 @@ extern void pipeline_check_unselected(const PipelineGraph *graph, const bool *se
  * schema for them.  selected may be NULL: all steps.
  */
 extern void pipeline_check_targets(const PipelineGraph *graph, const bool *selected);
+
+/* Is the step's table logged: its persist, else what the durability says. */
+extern bool pipeline_is_logged(const PipelineGraph *graph, int index);
 
 /*
  * How the attempts of a step are repeated; palloc'd parts point into the

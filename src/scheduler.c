@@ -250,26 +250,6 @@ scheduler_take_in(RunState *run, PoolOutcome *outcome)
 
 /* ---- handing out ---- */
 
-static bool
-scheduler_is_logged(RunState *run, int step)
-{
-	Step	   *s = run->graph->steps[step];
-	const int  *readers;
-
-	if (s->has_persist)
-		return s->persist;
-	switch (run->pipeline->durability)
-	{
-		case ETL_DURABILITY_ALL:
-			return true;
-		case ETL_DURABILITY_OUTPUTS:
-			return dag_downstream(run->graph->dag, step, &readers) == 0;
-		case ETL_DURABILITY_UNLOGGED:
-			break;
-	}
-	return false;
-}
-
 static void
 scheduler_hand_out(RunState *run)
 {
@@ -286,7 +266,7 @@ scheduler_hand_out(RunState *run)
 		if (rs->attempts++ == 0)
 			rs->started = GetCurrentTimestamp();
 		pool_assign(run->pool, step, s->step_id, rs->attempts,
-					scheduler_is_logged(run, step), timeout);
+					pipeline_is_logged(run->graph, step), timeout);
 	}
 
 	/* how many are ready beyond one is for the pool to find out, step by step */

@@ -272,15 +272,13 @@ typedef struct Cursor
 	bool		open;			/* inside the parentheses: lines may end */
 } Cursor;
 
-static void pg_attribute_noreturn()
-raise_step_comment(const Cursor *cursor, const char *what)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_SYNTAX_ERROR),
-			 errmsg("invalid step comment: %s", what),
-			 errhint("Write \"-- step: name (flag, flag = value, ...)\"; the name may be left out before CREATE TABLE AS."),
-			 script_errplace(cursor->text, cursor->at)));
-}
+/* A macro, so that the compiler sees that it does not return. */
+#define RAISE_STEP_COMMENT(cursor, what) \
+	ereport(ERROR, \
+			(errcode(ERRCODE_SYNTAX_ERROR), \
+			 errmsg("invalid step comment: %s", (what)), \
+			 errhint("Write \"-- step: name (flag, flag = value, ...)\"; the name may be left out before CREATE TABLE AS."), \
+			 script_errplace((cursor)->text, (cursor)->at)))
 
 static void
 skip_blanks(Cursor *cursor)
@@ -296,7 +294,7 @@ skip_blanks(Cursor *cursor)
 			next++;
 			next += strspn(next, " \t");
 			if (strncmp(next, "--", 2) != 0)
-				raise_step_comment(cursor, "\")\" is missing");
+				RAISE_STEP_COMMENT(cursor, "\")\" is missing");
 			cursor->at = next + 2 - cursor->text;
 		}
 		else
@@ -314,6 +312,15 @@ take_char(Cursor *cursor, char c)
 	return true;
 }
 
+static void
+raise_no_statement(const char *text, int location)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_SYNTAX_ERROR),
+			 errmsg("invalid step comment: it has no statement"),
+			 script_errplace(text, location)));
+}
+
 /* A literal, with the escapes of E'' where "escapes" is set, or a quoted name. */
 static char *
 take_quoted(Cursor *cursor, char quote, bool escapes)
@@ -327,7 +334,7 @@ take_quoted(Cursor *cursor, char quote, bool escapes)
 		char		c = cursor->text[cursor->at];
 
 		if (c == '\0' || c == '\n')
-			raise_step_comment(&start, "a quote is not closed");
+			RAISE_STEP_COMMENT(&start, "a quote is not closed");
 		if (c == quote && cursor->text[++cursor->at] != quote)
 			return value.data;
 		if (c == '\\' && escapes)
@@ -340,7 +347,7 @@ take_quoted(Cursor *cursor, char quote, bool escapes)
 			else if (c == 't')
 				c = '\t';
 			else if (c != '\\' && c != '\'')
-				raise_step_comment(cursor, "only \\n, \\r, \\t, \\\\ and \\' are known");
+				RAISE_STEP_COMMENT(cursor, "only \\n, \\r, \\t, \\\\ and \\' are known");
 		}
 		appendStringInfoChar(&value, c);
 	}
@@ -386,17 +393,17 @@ take_flags(Cursor *cursor, ScriptComments *comments)
 		flag->location = cursor->at;
 		flag->key = take_value(cursor, true);
 		if (flag->key == NULL)
-			raise_step_comment(cursor, "the name of a flag is missing");
+			RAISE_STEP_COMMENT(cursor, "the name of a flag is missing");
 		if (take_char(cursor, '='))
 		{
 			flag->value = take_value(cursor, false);
 			if (flag->value == NULL)
-				raise_step_comment(cursor, "a value is missing");
+				RAISE_STEP_COMMENT(cursor, "a value is missing");
 		}
 		comments->flags = lappend(comments->flags, flag);
 	} while (take_char(cursor, ','));
 	if (!take_char(cursor, ')'))
-		raise_step_comment(cursor, "\",\" or \")\" is missing");
+		RAISE_STEP_COMMENT(cursor, "\",\" or \")\" is missing");
 	cursor->open = false;
 }
 
@@ -415,7 +422,7 @@ find_block_end(const Cursor *cursor, const char *tag, ScriptComments *comments)
 			break;
 		line = strchr(line, '\n');
 		if (line == NULL)
-			raise_step_comment(cursor, psprintf("there is no line \"%s\" behind it", end));
+			RAISE_STEP_COMMENT(cursor, psprintf("there is no line \"%s\" behind it", end));
 	}
 
 	/* the line feed before that line is not part of the SQL */
@@ -432,29 +439,26 @@ take_step_comment(const char *text, int start, int at, ScriptComments *comments)
 	char	   *word;
 
 	if (comments->location >= 0)
-	{
-		cursor.at = start;
-		raise_step_comment(&cursor, "the one before it has no statement");
-	}
+		raise_no_statement(text, comments->location);
 	comments->location = start;
 	comments->name = take_value(&cursor, true);
 	if (take_char(&cursor, '('))
 		take_flags(&cursor, comments);
 	else if (comments->name == NULL)
-		raise_step_comment(&cursor, "there is neither a name nor a flag");
+		RAISE_STEP_COMMENT(&cursor, "there is neither a name nor a flag");
 
 	word = take_value(&cursor, true);
 	if (word != NULL)
 	{
 		if (strcmp(word, "begin") != 0)
-			raise_step_comment(&cursor, "nothing but \"begin\" can follow the name and the flags");
+			RAISE_STEP_COMMENT(&cursor, "nothing but \"begin\" can follow the name and the flags");
 		if (comments->name == NULL)
-			raise_step_comment(&cursor, "a block of statements needs a name");
+			RAISE_STEP_COMMENT(&cursor, "a block of statements needs a name");
 		tag = take_value(&cursor, true);
 	}
 	skip_blanks(&cursor);
 	if (text[cursor.at] != '\n' && text[cursor.at] != '\0')
-		raise_step_comment(&cursor, "nothing but \"begin\" can follow the name and the flags");
+		RAISE_STEP_COMMENT(&cursor, "nothing but \"begin\" can follow the name and the flags");
 
 	comments->next_line = cursor.at + (text[cursor.at] == '\n' ? 1 : 0);
 	comments->is_block = (word != NULL);
@@ -644,8 +648,7 @@ script_comments(const Script *script, int from, int to, bool after)
 			if (text[at] == '\n')
 				newlines++;
 			if (text[at] == ';' && comments->location >= 0)
-				raise_step_comment(&(Cursor) {.text = text, .at = comments->location},
-								   "it has no statement");
+				raise_no_statement(text, comments->location);
 			at++;
 			continue;
 		}

@@ -116,7 +116,7 @@ nothing_left($node, 'etl.start in transactions');
 # The statements end soon, with an error that says what is in whose way.
 sub is_refused
 {
-	my ($test, $sql, $pattern, $step, $state) = @_;
+	my ($test, $sql, $pattern, $state) = @_;
 	my ($rc, $out, $err, $seconds) = finish_sql(begin_sql($node, $sql));
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
@@ -151,6 +151,14 @@ nothing_left($node, 'through a third session');
 # publishing
 is_refused('read lock of the caller', ['BEGIN', 'SELECT count(*) FROM out.copied', "SELECT etl.run('p')"],
 	qr/step "copied" cannot be published .* on relation "?out"?\.copied/);
+
+# a run that a step of a run waits for
+$node->safe_psql('postgres', q{
+	SELECT etl.create_pipeline('nesting', max_attempts => 1);
+	SELECT etl.add_step('nesting', 'nested', $$SELECT etl.run('writer'); SELECT 1$$);
+});
+is_refused('lock of the caller of the outer run', ['BEGIN', 'LOCK TABLE sink IN SHARE MODE', "SELECT etl.run('nesting')"],
+	qr/step "nested": run \d+ of pipeline "writer" was cancelled: step "fill" waits for RowExclusiveLock on relation (public\.)?sink,/, 'ZE001');
 
 # etl.wait
 my $wait = "SELECT etl.wait((SELECT max(run_id) FROM etl.run_log))";
