@@ -6,8 +6,7 @@
  * Private to the script_*.c files.  script_scan.c knows tokens, comments and
  * places; script_read.c makes steps of statements, and script_names.c names for
  * them; script_order.c finds out what the order of the statements means;
- * script_import.c and script_export.c are
- * etl.define and etl.export.
+ * script_import.c and script_export.c are etl.define and etl.export.
  *
  * How a script and its steps correspond:
  *
