@@ -171,7 +171,7 @@ staging_drop_empty(Oid staging)
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 				 errmsg("a command step has created %s in the run's staging schema", stray),
-				 errhint("Qualify the name with a schema where a function or a DO block creates it.")));
+				 errhint("Qualify its name with a schema.")));
 
 	ObjectAddressSet(object, NamespaceRelationId, staging);
 	performDeletion(&object, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
