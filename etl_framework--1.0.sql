@@ -168,14 +168,22 @@ REVOKE ALL ON
 FROM PUBLIC;
 REVOKE ALL ON SEQUENCE etl.run_id_seq, etl.pipeline_data_pipeline_id_seq FROM PUBLIC;
 
--- Dumps contain the definitions and what they made; logs stay behind.  The run
--- ids go on where they were: the registry of outputs mentions old ones.
-SELECT pg_extension_config_dump('etl.pipeline_data', '');
+-- Dumps contain the definitions and what they made; logs only for a pg_dump whose
+-- session has etl_framework.dump_logs on.  The run ids go on where they were: the
+-- registry of outputs mentions old ones.  A pipeline whose owner is no role any
+-- more stays behind: its owner would be dumped as a number, which may be
+-- another role's where it is restored.
+SELECT pg_extension_config_dump('etl.pipeline_data',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) owner)');
 SELECT pg_extension_config_dump('etl.version_data', '');
 SELECT pg_extension_config_dump('etl.option_data', '');
 SELECT pg_extension_config_dump('etl.step_data', '');
 SELECT pg_extension_config_dump('etl.output_data',
     'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) relid)');
+SELECT pg_extension_config_dump('etl.run_data',
+    'WHERE NULLIF(pg_catalog.current_setting(''etl_framework.dump_logs'', true), '''')::pg_catalog.bool');
+SELECT pg_extension_config_dump('etl.attempt_data',
+    'WHERE NULLIF(pg_catalog.current_setting(''etl_framework.dump_logs'', true), '''')::pg_catalog.bool');
 SELECT pg_extension_config_dump('etl.pipeline_data_pipeline_id_seq', '');
 SELECT pg_extension_config_dump('etl.run_id_seq', '');
 
@@ -334,7 +342,7 @@ Errors: undefined_object for a pipeline or version that does not exist or that t
 CREATE FUNCTION etl.plan(pipeline text, steps text[] = NULL, version int = NULL)
 RETURNS TABLE (step_id int, process_name text, kind text, level int, execution_order int,
     depends_on text[], inferred text[], declared text[], sources text[], flags text[],
-    selected bool, critical bool, expected_seconds float8, estimated_rows bigint, estimated_cost float8)
+    selected bool, critical bool, expected_seconds float8, expected_end float8, estimated_rows bigint, estimated_cost float8)
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10
 AS 'MODULE_PATHNAME', 'etl_plan';
 COMMENT ON FUNCTION etl.plan IS
@@ -346,6 +354,7 @@ depends_on: the steps that must succeed first; inferred: those that the SQL name
 flags: what becomes of the step, in words.
 critical: it is on the selected steps'' longest chain, measured by expected_seconds (steps without it count as the average of the others).
 expected_seconds: the median of the attempts that succeeded in the last ten runs; NULL: none did.
+expected_end: seconds from the start of the run to the end of this step, with the pipeline''s max_parallel, if all take as long as expected; the greatest one is the run''s.
 estimated_rows, estimated_cost: what the planner expects with the tables that earlier runs have published, in its own units; NULL for commands, and where a table is not there or the SQL has an error (see etl.validate).
 Errors: undefined_object for a pipeline, version or step that does not exist or that the caller may not see; ZE005 if the pipeline''s definition is not consistent; invalid_parameter_value for an empty selection.';
 

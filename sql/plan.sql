@@ -29,6 +29,13 @@ SELECT process_name, expected_seconds >= 0 AS expected, estimated_rows, estimate
 UPDATE etl.attempt_data SET end_time = start_time + CASE process_name WHEN 'tidy' THEN '9 s' ELSE '1.5 s' END::interval
 WHERE run_id = (SELECT max(run_id) FROM etl.run_log WHERE pipeline = 'etl_plan');
 SELECT process_name, critical, expected_seconds FROM etl.plan('etl_plan');
+-- when each would have ended, with two workers and with one
+SET etl_framework.max_parallel = 2;
+SELECT process_name, expected_end FROM etl.plan('etl_plan');
+SET etl_framework.max_parallel = 1;
+SELECT max(expected_end) FROM etl.plan('etl_plan');
+SELECT max(expected_end) FROM etl.plan('etl_plan', '{+agg}');
+RESET etl_framework.max_parallel;
 
 -- a selection, a version; staged
 SELECT process_name, selected, critical FROM etl.plan('etl_plan', '{+note,today}');

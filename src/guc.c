@@ -19,6 +19,7 @@
 
 int			guc_max_parallel = 0;
 bool		guc_notify = false;
+static bool guc_dump_logs = false;
 char	   *guc_params = NULL;
 uint64		guc_params_generation = 0;
 
@@ -44,6 +45,15 @@ guc_define(void)
 							 "The payload is a JSON object with run_id, pipeline and status. "
 							 "Any user of the database can listen.",
 							 &guc_notify,
+							 false,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+
+	/* Read by SQL alone: by the conditions under which pg_dump takes the logs. */
+	DefineCustomBoolVariable(ETL_EXTENSION_NAME ".dump_logs",
+							 "Whether pg_dump takes the logs of runs, too.",
+							 NULL,
+							 &guc_dump_logs,
 							 false,
 							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);

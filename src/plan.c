@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "catalog.h"
 #include "field.h"
+#include "guc.h"
 #include "materialize.h"
 #include "pipeline.h"
 #include "refs.h"
@@ -32,14 +33,16 @@
 
 PG_FUNCTION_INFO_V1(etl_plan);
 
-#define PLAN_COLUMNS	15
+#define PLAN_COLUMNS	16
 
 typedef struct DryRun
 {
 	PipelineGraph *graph;
 	bool	   *selected;
 	int64	   *ms;				/* of each step; -1: not known */
+	double		average;		/* of the selected steps' known ms; -1: none is */
 	bool	   *critical;
+	double	   *end;			/* ms after the run's start; -1: not known */
 } DryRun;
 
 /* ---- what the planner says ---- */
@@ -114,6 +117,30 @@ load_durations(DryRun *run)
 	}
 }
 
+/* A step that has never succeeded counts as the average of the others. */
+static double
+expected_ms(const DryRun *run, int step)
+{
+	return run->ms[step] >= 0 ? run->ms[step] : run->average;
+}
+
+static void
+compute_average(DryRun *run)
+{
+	double		total = 0;
+	int			known = 0;
+
+	for (int i = 0; i < run->graph->nsteps; i++)
+	{
+		if (run->selected[i] && run->ms[i] >= 0)
+		{
+			total += run->ms[i];
+			known++;
+		}
+	}
+	run->average = known > 0 ? total / known : -1;
+}
+
 /* ---- order ---- */
 
 /*
@@ -152,24 +179,13 @@ mark_critical(DryRun *run, const int *order, int nselected)
 	int			nsteps = run->graph->nsteps;
 	double	   *finish = palloc0(sizeof(double) * Max(nsteps, 1));
 	int		   *before = palloc(sizeof(int) * Max(nsteps, 1));
-	double		total = 0;
-	int			known = 0;
 	int			last = -1;
 
 	run->critical = palloc0(sizeof(bool) * Max(nsteps, 1));
 	for (int i = 0; i < nselected; i++)
 	{
-		if (run->ms[order[i]] >= 0)
-		{
-			total += run->ms[order[i]];
-			known++;
-		}
-	}
-
-	for (int i = 0; i < nselected; i++)
-	{
 		int			step = order[i];
-		double		weight = run->ms[step] >= 0 ? run->ms[step] : known > 0 ? total / known : 1;
+		double		weight = expected_ms(run, step);
 		const int  *upstream;
 		int			n = dag_upstream(run->graph->dag, step, &upstream);
 
@@ -187,6 +203,50 @@ mark_critical(DryRun *run, const int *order, int nselected)
 	}
 	for (; last >= 0; last = before[last])
 		run->critical[last] = true;
+}
+
+/*
+ * When the selected steps would end: the run played through with its workers,
+ * each step taking as long as expected.
+ */
+static void
+play_through(DryRun *run)
+{
+	const Pipeline *pipeline = run->graph->pipeline;
+	int			nworkers = pipeline->max_parallel > 0 ?
+		pipeline->max_parallel : guc_default_max_parallel();
+	int		   *busy = palloc(sizeof(int) * nworkers);	/* steps */
+	int			nbusy = 0;
+	DagRun	   *steps = dag_run_create(run->graph->dag, run->selected, pipeline->staged);
+	double		now = 0;
+
+	run->end = palloc(sizeof(double) * Max(run->graph->nsteps, 1));
+	for (int i = 0; i < run->graph->nsteps; i++)
+		run->end[i] = -1;
+
+	while (run->average >= 0)
+	{
+		int			first = 0;
+		int			step;
+
+		while (nbusy < nworkers && (step = dag_run_next(steps)) >= 0)
+		{
+			run->end[step] = now + expected_ms(run, step);
+			busy[nbusy++] = step;
+		}
+		if (nbusy == 0)
+			break;
+		for (int i = 1; i < nbusy; i++)
+		{
+			if (run->end[busy[i]] < run->end[busy[first]])
+				first = i;
+		}
+		now = run->end[busy[first]];
+		dag_run_succeeded(steps, busy[first]);
+		busy[first] = busy[--nbusy];
+	}
+	dag_run_free(steps);
+	pfree(busy);
 }
 
 /* ---- rows ---- */
@@ -306,13 +366,15 @@ put_step(const DryRun *run, int index, ReturnSetInfo *rsinfo)
 	values[11] = BoolGetDatum(run->critical[index]);
 	nulls[12] = run->ms[index] < 0;
 	values[12] = Float8GetDatum(run->ms[index] / 1000.0);
+	nulls[13] = run->end[index] < 0;
+	values[13] = Float8GetDatum(run->end[index] / 1000.0);
 	if (step->kind != ETL_STEP_QUERY ||
 		trial_make(graph->pipeline, plan_step, &estimate, CurrentMemoryContext) != NULL)
-		nulls[13] = nulls[14] = true;
+		nulls[14] = nulls[15] = true;
 	else
 	{
-		values[13] = Int64GetDatum((int64) Min(estimate.rows, 1e18));
-		values[14] = Float8GetDatum(estimate.cost);
+		values[14] = Int64GetDatum((int64) Min(estimate.rows, 1e18));
+		values[15] = Float8GetDatum(estimate.cost);
 	}
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
@@ -346,6 +408,8 @@ etl_plan(PG_FUNCTION_ARGS)
 	run.graph = load_graph(pipeline, version);
 	run.selected = pipeline_select(run.graph, selectors);
 	load_durations(&run);
+	compute_average(&run);
+	play_through(&run);
 	order = palloc(sizeof(int) * Max(run.graph->nsteps, 1));
 	mark_critical(&run, order, order_steps(&run, order));
 
