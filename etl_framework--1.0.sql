@@ -7,7 +7,6 @@
 -- The script makes the schema itself: a schema of that name that somebody
 -- else made is an error here, and never adopted.
 CREATE SCHEMA etl;
-GRANT USAGE ON SCHEMA etl TO PUBLIC;
 COMMENT ON SCHEMA etl IS
 'etl_framework: pipelines of SQL steps, which background workers execute as their dependencies allow.
 Define: create_pipeline, add_step, alter_step.  Run: run, start, wait, cancel.  Watch: progress, run_log, log.';
@@ -161,12 +160,6 @@ CREATE TABLE etl.output_data (
     table_size   bigint,
     PRIMARY KEY (pipeline_id, schema_name, process_name)
 );
-
-REVOKE ALL ON
-    etl.pipeline_data, etl.version_data, etl.option_data, etl.step_data,
-    etl.run_data, etl.attempt_data, etl.output_data
-FROM PUBLIC;
-REVOKE ALL ON SEQUENCE etl.run_id_seq, etl.pipeline_data_pipeline_id_seq FROM PUBLIC;
 
 -- Dumps contain the definitions and what they made; logs only for a pg_dump whose
 -- session has etl_framework.dump_logs on.  The run ids go on where they were: the
@@ -494,7 +487,6 @@ JOIN etl.option_data o ON o.pipeline_id = v.pipeline_id AND o.from_version <= v.
 JOIN etl.step_data s ON s.pipeline_id = v.pipeline_id AND s.from_version <= v.version
      AND (s.until_version IS NULL OR s.until_version > v.version)
 WHERE p.dropped_at IS NULL;
-REVOKE ALL ON etl.metadata_all FROM PUBLIC;
 
 CREATE VIEW etl.metadata WITH (security_barrier) AS
 SELECT m.pipeline,
@@ -651,6 +643,15 @@ WHERE r.status = 'RUNNING'
   AND t.status IN ('RUNNING', 'UNKNOWN')
   AND pg_has_role(p.owner, 'USAGE');
 
+-- Who has what: nobody has anything but what is said here, also where ALTER
+-- DEFAULT PRIVILEGES would give others rights on new tables or schemas.
+CREATE FUNCTION etl.revoke_default_privileges()
+RETURNS void LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'etl_revoke_default_privileges';
+SELECT etl.revoke_default_privileges();
+DROP FUNCTION etl.revoke_default_privileges();
+
+GRANT USAGE ON SCHEMA etl TO PUBLIC;
 GRANT SELECT ON
     etl.pipeline, etl.version, etl.metadata, etl.output, etl.run_log, etl.log, etl.progress
 TO PUBLIC;

@@ -76,6 +76,16 @@
 #endif
 
 /*
+ * May one role become another?  Up to 15 who has its privileges always may.
+ * (Users include utils/acl.h.)
+ */
+#if PG_VERSION_NUM >= 160000
+#define COMPAT_CHECK_CAN_SET_ROLE(member, role)	check_can_set_role((member), (role))
+#else
+#define COMPAT_CHECK_CAN_SET_ROLE(member, role)	((void) 0)
+#endif
+
+/*
  * May the relation of a range table entry be used as the query needs it?  Only
  * 15 has the rights that are needed in the entry itself.  (Users include
  * executor/executor.h and parser/parse_relation.h.)

@@ -214,7 +214,8 @@ coordinator_share(RunState *run)
 	run->shared->version = run->pipeline->version;
 	run->shared->owner = run->request->owner;
 	run->shared->staging = run->staging;
-	if (request_waiting_pid(run->server) != 0)
+	/* who waits for the beginning only is about to go on */
+	if (run->request->waits && request_waiting_pid(run->server) != 0)
 	{
 		run->shared->waiting[run->shared->nwaiting++] = request_waiting_pid(run->server);
 		for (int i = 0; i < run->request->nancestors; i++)
@@ -393,16 +394,18 @@ coordinator_check_blocker(RunState *run, Oid blocked)
 {
 	int		   *pids;
 	int			npids = runstate_waiting_sessions(run, &pids);
+	char	   *name = get_rel_name(blocked);
 
+	if (name == NULL)
+		return;					/* dropped meanwhile */
 	for (int i = 0; i < npids; i++)
 	{
 		if (!lock_relation_blocked_by(blocked, AccessExclusiveLock, pids[i]))
 			continue;
 		runstate_give_up(run, ETL_RUN_CANCELLED, ERRCODE_T_R_DEADLOCK_DETECTED,
 						 psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled: step \"%s\" cannot be published without AccessExclusiveLock on relation %s, which cannot be had before the session that waits for the run goes on",
-								  run->run_id, run->pipeline->name, get_rel_name(blocked),
-								  quote_qualified_identifier(run->pipeline->target_schema,
-															 get_rel_name(blocked))),
+								  run->run_id, run->pipeline->name, name,
+								  quote_qualified_identifier(run->pipeline->target_schema, name)),
 						 psprintf("Process %d holds a lock on it, or waits for who does.", pids[i]),
 						 "Commit before the run, or start it with etl.start and wait for it in a new transaction.");
 		return;
@@ -435,7 +438,7 @@ coordinator_publish(RunState *run)
 		coordinator_check_blocker(run, blocked);
 		if (delay == PUBLISH_RETRY_MAX_MS)
 			lock_cancel_autovacuum(blocked);
-		if (delay == PUBLISH_RETRY_MAX_MS && !told)
+		if (delay == PUBLISH_RETRY_MAX_MS && !told && get_rel_name(blocked) != NULL)
 		{
 			told = true;
 			runstate_tell(run, REQUEST_NOTICE, 0,
@@ -477,7 +480,9 @@ coordinator_guard(RunState *run, void (*part) (RunState *), const char *what)
 						 psprintf("run " INT64_FORMAT " of pipeline \"%s\" %s: %s",
 								  run->run_id, run->pipeline->name, what, error->message),
 						 error->detail, error->hint);
-		pool_stop_all(run->pool, STOP_CANCELLED);
+		runstate_forbid_interrupts();
+		if (run->pool != NULL)
+			pool_stop_all(run->pool, STOP_CANCELLED);
 	}
 	PG_END_TRY();
 }
@@ -499,6 +504,7 @@ coordinator_clean_up(RunState *run)
 		EmitErrorReport();
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
+		runstate_forbid_interrupts();
 	}
 	PG_END_TRY();
 }
@@ -537,6 +543,8 @@ coordinator_answer(RunState *run)
 static void
 coordinator_end_run(RunState *run)
 {
+	if (run->pool != NULL)
+		pool_shutdown(run->pool);
 	if (run->verdict != ETL_RUN_SUCCESS)
 	{
 		coordinator_clean_up(run);
@@ -545,7 +553,6 @@ coordinator_end_run(RunState *run)
 		coordinator_notify(run, run->verdict);
 		runstate_commit(run);
 	}
-	pool_shutdown(run->pool);
 
 	/* whoever gets the answer must be able to start the next run at once */
 	lock_release(run->pipeline->id, run->run_id);
@@ -558,11 +565,14 @@ coordinator_run(RunState *run)
 	if (!coordinator_begin_run(run))
 		return;
 	runstate_tell(run, REQUEST_LAUNCHED, 0, NULL, NULL, NULL);
-	coordinator_share(run);
 
-	coordinator_show(run, "running steps");
-	coordinator_guard(run, scheduler_run, "could not be coordinated");
-	pool_dismiss(run->pool);
+	coordinator_guard(run, coordinator_share, "could not be coordinated");
+	if (run->pool != NULL)
+	{
+		coordinator_show(run, "running steps");
+		coordinator_guard(run, scheduler_run, "could not be coordinated");
+		pool_dismiss(run->pool);
+	}
 
 	/* a failed step has left its reason, without ending the run early */
 	if (run->verdict == ETL_RUN_RUNNING && run->nfailed > 0)

@@ -434,6 +434,7 @@ definition_open(const char *name, const char *function)
 
 	security_check_may_start(function);
 	pipeline = pipeline_open(name);
+	security_check_may_define(pipeline->owner);
 	if (catalog_lock_pipeline(pipeline->id))
 		pipeline = catalog_load_pipeline(pipeline->id, 0);
 	else

@@ -39,7 +39,7 @@
 /* How long to wait before asking again for a process slot. */
 #define POOL_START_AGAIN_MS		1000
 
-typedef struct PoolWorker
+struct PoolWorker
 {
 	WorkerSlot *slot;
 	BackgroundWorkerHandle *handle; /* NULL: the slot is free */
@@ -49,7 +49,7 @@ typedef struct PoolWorker
 	TimestampTz deadline;		/* DT_NOEND: none */
 	TimestampTz escalate_at;	/* DT_NOEND: nothing was sent yet, or all was */
 	bool		terminated;
-} PoolWorker;
+};
 
 struct Pool
 {
@@ -215,8 +215,8 @@ pool_provide(Pool *pool, int ready)
 	return true;
 }
 
-static PoolWorker *
-pool_idle_worker(Pool *pool)
+PoolWorker *
+pool_idle(Pool *pool)
 {
 	for (int i = 0; i < pool->run->nslots; i++)
 	{
@@ -226,19 +226,13 @@ pool_idle_worker(Pool *pool)
 	return NULL;
 }
 
-bool
-pool_has_idle(Pool *pool)
-{
-	return pool_idle_worker(pool) != NULL;
-}
-
 void
-pool_assign(Pool *pool, int step, int32 step_id, int attempt, bool logged, int64 timeout_ms)
+pool_assign(Pool *pool, PoolWorker *worker, int step, int32 step_id, int attempt,
+			bool logged, int64 timeout_ms)
 {
-	PoolWorker *worker = pool_idle_worker(pool);
 	WorkerSlot *slot = worker->slot;
 
-	Assert(worker != NULL && worker->step < 0);
+	Assert(worker->step < 0);
 
 	slot->step_id = step_id;
 	slot->attempt = attempt;
@@ -265,8 +259,8 @@ pool_assign(Pool *pool, int step, int32 step_id, int attempt, bool logged, int64
 	worker->terminated = false;
 	pool->busy++;
 
-	shm_slot_set_state(slot, SLOT_ASSIGNED);
-	SetLatch(&slot->proc->procLatch);
+	if (shm_slot_hand_over(slot, SLOT_IDLE, SLOT_ASSIGNED))
+		SetLatch(&slot->proc->procLatch);
 }
 
 static void
@@ -348,7 +342,7 @@ pool_collect(Pool *pool, PoolOutcome *outcome)
 		worker->step = -1;
 		pool->busy--;
 		if (state == SLOT_DONE && !worker->slot->leaving)
-			shm_slot_set_state(worker->slot, SLOT_IDLE);
+			(void) shm_slot_hand_over(worker->slot, SLOT_DONE, SLOT_IDLE);
 		return true;
 	}
 	return false;
@@ -457,6 +451,28 @@ void
 pool_shutdown(Pool *pool)
 {
 	pool_dismiss(pool);
+
+	/* after an error of ours, steps that pool_stop_all has interrupted may be on */
+	for (;;)
+	{
+		PoolOutcome outcome;
+		TimestampTz next;
+		int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
+
+		while (pool_collect(pool, &outcome))
+			;
+		if (pool->busy == 0)
+			break;
+		next = pool_tick(pool);
+		if (next != DT_NOEND)
+			events |= WL_TIMEOUT;
+		(void) WaitLatch(MyLatch, events,
+						 TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next),
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+
 	for (int i = 0; i < pool->run->nslots; i++)
 	{
 		PoolWorker *worker = &pool->workers[i];

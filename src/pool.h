@@ -12,6 +12,7 @@
 #include "shm.h"
 
 typedef struct Pool Pool;
+typedef struct PoolWorker PoolWorker;
 
 /* How an attempt ended. */
 typedef struct PoolOutcome
@@ -44,14 +45,15 @@ extern Pool *pool_create(RunShared *run, dsm_segment *segment);
  */
 extern bool pool_provide(Pool *pool, int ready);
 
-/* Is a worker idle? */
-extern bool pool_has_idle(Pool *pool);
+/* An idle worker, or NULL. */
+extern PoolWorker *pool_idle(Pool *pool);
 
 /*
- * Hands a step to an idle worker.  timeout_ms < 0: no time-out.
+ * Hands a step to an idle worker.  Should the process have left since, the step
+ * is collected as lost.  timeout_ms < 0: no time-out.
  */
-extern void pool_assign(Pool *pool, int step, int32 step_id, int attempt,
-						bool logged, int64 timeout_ms);
+extern void pool_assign(Pool *pool, PoolWorker *worker, int step, int32 step_id,
+						int attempt, bool logged, int64 timeout_ms);
 
 /* Takes in the next attempt that has ended; false when there is none. */
 extern bool pool_collect(Pool *pool, PoolOutcome *outcome);

@@ -56,6 +56,27 @@ publish_find_old(int32 pipeline_id, Oid target, const char *target_schema,
 }
 
 /*
+ * Once the table is locked: may it be replaced?  The new table would have no
+ * policies, so that whoever has the default privileges would see all of its rows.
+ */
+static void
+publish_check_old(Oid old, const char *process_name)
+{
+	Relation	relation = table_open(old, NoLock);
+
+	if (!COMPAT_CLASS_OWNERCHECK(old, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, process_name);
+	if (relation->rd_rel->relrowsecurity)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot replace table \"%s\" because it has row-level security",
+						process_name),
+				 errdetail("The table that replaces it would have none, and show all rows."),
+				 errhint("Let a command step write the rows into a table of your own that has the policies.")));
+	table_close(relation, NoLock);
+}
+
+/*
  * The server chose the names of the partitions' indexes when it built them, so
  * that they were free in staging; where one is taken in the target schema, the
  * index gets another.
@@ -164,12 +185,14 @@ publish_outputs(int32 pipeline_id, int64 run_id, const char *target_schema, List
 
 		if (!OidIsValid(old))
 			continue;
-		if (!ConditionalLockRelationOid(old, AccessExclusiveLock))
+		/* no lock, not even a short one, on what has become another's */
+		if (!COMPAT_CLASS_OWNERCHECK(old, GetUserId()))
+			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, output->process_name);
+		if (!staging_try_lock(old))
 			return old;
 		if (get_relname_relid(output->process_name, target) != old)
 			return old;			/* renamed or dropped since we looked */
-		if (!COMPAT_CLASS_OWNERCHECK(old, GetUserId()))
-			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, output->process_name);
+		publish_check_old(old, output->process_name);
 		ObjectAddressSet(object, RelationRelationId, old);
 		add_exact_object_address(&object, replaced);
 	}

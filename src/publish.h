@@ -30,8 +30,9 @@ typedef struct PublishOutput
  * abort the transaction and may try again later.
  *
  * Raises duplicate_table where a name is taken by a table that is not the
- * pipeline's, and dependent_objects_still_exist where something depends on a
- * table that would have to be replaced.
+ * pipeline's, dependent_objects_still_exist where something depends on a table
+ * that would have to be replaced, insufficient_privilege where that belongs to
+ * another role, and feature_not_supported where it has row-level security.
  */
 extern Oid	publish_outputs(int32 pipeline_id, int64 run_id, const char *target_schema,
 							List *outputs);

@@ -72,6 +72,7 @@ typedef struct RequestHeader
 	EtlConflict conflict;
 	int32		max_parallel;
 	bool		notify;
+	bool		waits;
 	int64		run_id;
 	TransactionId after;
 	int			nancestors;
@@ -152,6 +153,7 @@ request_create_segment(const RunRequest *request, RequestHeader **header, shm_mq
 	(*header)->conflict = request->conflict;
 	(*header)->max_parallel = request->max_parallel;
 	(*header)->notify = request->notify;
+	(*header)->waits = request->waits;
 	(*header)->run_id = request->run_id;
 	(*header)->after = request->after;
 	(*header)->nancestors = request->nancestors;
@@ -355,6 +357,7 @@ request_attach(dsm_handle handle, RunRequest **result)
 	request->conflict = server->header->conflict;
 	request->max_parallel = server->header->max_parallel;
 	request->notify = server->header->notify;
+	request->waits = server->header->waits;
 	request->run_id = server->header->run_id;
 	request->after = server->header->after;
 	request->nancestors = server->header->nancestors;

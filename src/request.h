@@ -26,6 +26,7 @@ typedef struct RunRequest
 	EtlConflict conflict;
 	int32		max_parallel;	/* where the pipeline does not say */
 	bool		notify;
+	bool		waits;			/* the caller waits until the run has ended */
 	int64		run_id;			/* 0: the coordinator takes a new one */
 	TransactionId after;		/* start when this transaction has committed, and
 								 * never if it aborts; Invalid: at once */

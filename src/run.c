@@ -248,6 +248,7 @@ etl_run(PG_FUNCTION_ARGS)
 				 errhint("Commit first, or use etl.start, which starts the run when this transaction commits.")));
 
 	request = run_read_arguments(fcinfo, &pipeline);
+	request->waits = true;
 	run_id = run_follow(request_launch(request, true), false, pipeline);
 	if (run_id == 0)
 		PG_RETURN_NULL();

@@ -5,7 +5,7 @@
  *	  signals, waiting.
  *
  * A signal only leaves a mark and sets the latch, so that it is heeded where the
- * coordinator can act on it; except while a lock is waited for.
+ * coordinator can act on it; except while a lock or a standby is waited for.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,11 +37,15 @@ runstate_signalled(void)
 {
 	int			save_errno = errno;
 
+	/*
+	 * A commit that waits for standbys looks at this mark without asking whether
+	 * interrupts are held off; those that follow do not wait.  Elsewhere cancel
+	 * interrupts are held off.
+	 */
+	synchronous_commit = SYNCHRONOUS_COMMIT_LOCAL_FLUSH;
+	QueryCancelPending = true;
 	if (interruptible)
-	{
 		InterruptPending = true;
-		QueryCancelPending = true;
-	}
 	SetLatch(MyLatch);
 	errno = save_errno;
 }
@@ -149,6 +153,7 @@ runstate_check_signals(RunState *run)
 							psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled",
 									 run->run_id, run->pipeline->name),
 							NULL, NULL);
+	QueryCancelPending = false;
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;
@@ -178,12 +183,14 @@ runstate_catch_signals(void)
 	pqsignal(SIGINT, runstate_sigint);
 	pqsignal(SIGTERM, runstate_sigterm);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	HOLD_CANCEL_INTERRUPTS();
 }
 
 void
 runstate_allow_interrupts(void)
 {
 	interruptible = true;
+	RESUME_CANCEL_INTERRUPTS();
 	if (cancel_requested || terminate_requested)
 		ereport(ERROR,
 				(errcode(ERRCODE_QUERY_CANCELED),
@@ -195,4 +202,6 @@ runstate_forbid_interrupts(void)
 {
 	interruptible = false;
 	QueryCancelPending = false;
+	if (QueryCancelHoldoffCount == 0)	/* as after an error */
+		HOLD_CANCEL_INTERRUPTS();
 }

@@ -106,7 +106,7 @@ extern void runstate_check_signals(RunState *run);
 
 /*
  * Between these two a signal ends a wait for a lock, by an error of SQLSTATE
- * query_canceled.
+ * query_canceled.  Whoever catches an error of any kind forbids interrupts.
  */
 extern void runstate_allow_interrupts(void);
 extern void runstate_forbid_interrupts(void);

@@ -253,9 +253,10 @@ scheduler_take_in(RunState *run, PoolOutcome *outcome)
 static void
 scheduler_hand_out(RunState *run)
 {
+	PoolWorker *worker;
 	int			wanted;
 
-	while (dag_run_has_ready(run->dag) && pool_has_idle(run->pool))
+	while (dag_run_has_ready(run->dag) && (worker = pool_idle(run->pool)) != NULL)
 	{
 		int			step = dag_run_next(run->dag);
 		Step	   *s = run->graph->steps[step];
@@ -265,7 +266,7 @@ scheduler_hand_out(RunState *run)
 
 		if (rs->attempts++ == 0)
 			rs->started = GetCurrentTimestamp();
-		pool_assign(run->pool, step, s->step_id, rs->attempts,
+		pool_assign(run->pool, worker, step, s->step_id, rs->attempts,
 					pipeline_is_logged(run->graph, step), timeout);
 	}
 

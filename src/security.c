@@ -20,10 +20,15 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_authid.h"
+#include "executor/spi.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(etl_revoke_default_privileges);
 
 bool
 security_is_member(Oid owner)
@@ -38,6 +43,12 @@ security_check_member(Oid owner, const char *pipeline)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("pipeline \"%s\" does not exist", pipeline)));
+}
+
+void
+security_check_may_define(Oid owner)
+{
+	COMPAT_CHECK_CAN_SET_ROLE(GetUserId(), owner);
 }
 
 void
@@ -96,4 +107,40 @@ uint32
 security_worker_flags(void)
 {
 	return COMPAT_BGWORKER_BYPASS_ROLELOGINCHECK;
+}
+
+/*
+ * For the extension's script, which drops this function again: takes back what
+ * default privileges have given others on the schema, tables, views and sequences
+ * that the script has just made.  Who they are is only known now, so that the
+ * script itself cannot name them.
+ */
+Datum
+etl_revoke_default_privileges(PG_FUNCTION_ARGS)
+{
+	static const char *const find_grantees =
+		"SELECT pg_catalog.string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC'"
+		"  ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END, ', ')"
+		" FROM (SELECT nspowner, nspacl FROM pg_catalog.pg_namespace WHERE nspname = '" ETL_SCHEMA "'"
+		"       UNION ALL"
+		"       SELECT relowner, relacl FROM pg_catalog.pg_class"
+		"       WHERE relnamespace = '" ETL_SCHEMA "'::pg_catalog.regnamespace) AS o (owner, acl)"
+		" CROSS JOIN LATERAL pg_catalog.aclexplode(o.acl) AS a"
+		" WHERE a.grantee OPERATOR(pg_catalog.<>) o.owner";
+	static const char *const objects[] = {
+		"SCHEMA " ETL_SCHEMA,
+		"ALL TABLES IN SCHEMA " ETL_SCHEMA,
+		"ALL SEQUENCES IN SCHEMA " ETL_SCHEMA
+	};
+	char	   *grantees;
+
+	SPI_connect();
+	if (SPI_execute(find_grantees, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "SPI_execute failed for \"%s\"", find_grantees);
+	grantees = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	for (int i = 0; i < (int) lengthof(objects) && grantees != NULL; i++)
+		(void) SPI_execute(psprintf("REVOKE ALL ON %s FROM %s", objects[i], grantees), false, 0);
+	SPI_finish();
+
+	PG_RETURN_VOID();
 }

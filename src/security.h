@@ -19,6 +19,13 @@ extern void security_check_member(Oid owner, const char *pipeline);
 extern bool security_is_member(Oid owner);
 
 /*
+ * May the current user, a member, say what runs as the pipeline's owner?  That
+ * needs what SET ROLE needs, and not only the owner's privileges (from 16 on one
+ * can have these without that).  Raises insufficient_privilege.
+ */
+extern void security_check_may_define(Oid owner);
+
+/*
  * Can a background worker become this role?  Raises
  * invalid_authorization_specification, with a hint, where the server does not
  * allow it: a role that is gone, or NOLOGIN before PostgreSQL 17.

@@ -189,6 +189,7 @@ bool
 session_reset(void)
 {
 	volatile bool clean = session_count_libraries() == session_libraries;
+	uint32		held = InterruptHoldoffCount;
 
 	if (!clean)
 		return false;
@@ -199,6 +200,8 @@ session_reset(void)
 	}
 	PG_CATCH();
 	{
+		/* an error lets interrupts in, but the caller holds them off */
+		InterruptHoldoffCount = held;
 		EmitErrorReport();
 		FlushErrorState();
 		AbortOutOfAnyTransaction();

@@ -109,3 +109,11 @@ shm_slot_set_state(WorkerSlot *slot, SlotState state)
 	pg_write_barrier();
 	pg_atomic_write_u32(&slot->state, (uint32) state);
 }
+
+bool
+shm_slot_hand_over(WorkerSlot *slot, SlotState from, SlotState to)
+{
+	uint32		expected = (uint32) from;
+
+	return pg_atomic_compare_exchange_u32(&slot->state, &expected, (uint32) to);
+}

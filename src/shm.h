@@ -119,4 +119,7 @@ extern SlotState shm_slot_state(WorkerSlot *slot);
 /* Hands the slot over: everything written before is seen by who sees the state. */
 extern void shm_slot_set_state(WorkerSlot *slot, SlotState state);
 
+/* The same, unless the worker has left: false, and the slot says GONE. */
+extern bool shm_slot_hand_over(WorkerSlot *slot, SlotState from, SlotState to);
+
 #endif							/* ETL_SHM_H */

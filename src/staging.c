@@ -41,7 +41,11 @@
  */
 #define STAGING_DROP_BATCH		200
 
-/* Relations of a schema that stand for themselves: no indexes, no TOAST, no partitions. */
+/*
+ * Relations of a schema that can be dropped by themselves: no indexes, no TOAST,
+ * no partitions; no composite types and no sequences, which may be parts of
+ * something else, and are few enough to go with the schema.
+ */
 static List *
 staging_relations(Oid staging, int limit)
 {
@@ -59,7 +63,8 @@ staging_relations(Oid staging, int limit)
 		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
 
 		if (form->relkind != RELKIND_INDEX && form->relkind != RELKIND_PARTITIONED_INDEX &&
-			form->relkind != RELKIND_TOASTVALUE && !form->relispartition)
+			form->relkind != RELKIND_TOASTVALUE && form->relkind != RELKIND_COMPOSITE_TYPE &&
+			form->relkind != RELKIND_SEQUENCE && !form->relispartition)
 			result = lappend_oid(result, form->oid);
 	}
 	systable_endscan(scan);

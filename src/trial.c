@@ -33,11 +33,16 @@ is_about_pipeline(const ErrorData *error)
 	}
 }
 
-/* The end of the subtransaction takes both back. */
+/*
+ * The end of the subtransaction takes both back.  pg_temp comes last, because
+ * this session's temporary tables are the caller's: they would otherwise be found
+ * first, as they are not when the step runs, and what is behind a temporary view
+ * would be executed as the owner.
+ */
 static void
 become_owner(const Pipeline *pipeline)
 {
-	char	   *path = psprintf("%s%s%s", quote_identifier(pipeline->target_schema),
+	char	   *path = psprintf("%s%s%s, pg_temp", quote_identifier(pipeline->target_schema),
 								pipeline->search_path[0] != '\0' ? ", " : "",
 								pipeline->search_path);
 	int			sec_context;

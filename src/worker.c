@@ -499,8 +499,8 @@ etl_worker_main(Datum arg)
 			 */
 			worker_make_attempt(slot);
 			HOLD_INTERRUPTS();
-			slot->leaving = !session_reset();
 			slot->done = true;
+			slot->leaving = !session_reset();
 			shm_slot_set_state(slot, SLOT_DONE);
 			RESUME_INTERRUPTS();
 			SetLatch(&worker_run->coordinator->procLatch);
