@@ -117,7 +117,7 @@ SELECT count(*) FROM pg_temp.steps('seed');
 SELECT process_name FROM etl.metadata_at('seed', 1) ORDER BY step_id;
 
 -- nothing of the runs is left but the tables
-SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'etl\_staging%';
+SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'pg\_etl\_staging%';
 
 SELECT pg_temp.forget('seed');
 DROP SCHEMA seed_source CASCADE;

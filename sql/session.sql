@@ -25,7 +25,7 @@ CREATE FUNCTION session_state() RETURNS TABLE (what text, value text) LANGUAGE s
 	UNION ALL SELECT 'own setting', nullif(current_setting('app.own', true), '')
 	UNION ALL SELECT 'params', nullif(current_setting('etl_framework.params'), '')
 	UNION ALL SELECT 'time zone', current_setting('TimeZone')
-	UNION ALL SELECT 'search path', regexp_replace(current_setting('search_path'), 'etl_staging_[0-9]+', 'etl_staging_N')
+	UNION ALL SELECT 'search path', regexp_replace(current_setting('search_path'), 'pg_etl_staging_[0-9]+', 'pg_etl_staging_N')
 	UNION ALL SELECT 'role', current_setting('role')
 	UNION ALL SELECT 'user', (current_user = session_user)::text
 	UNION ALL SELECT 'isolation', current_setting('default_transaction_isolation')

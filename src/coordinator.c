@@ -25,6 +25,8 @@
 #include "compat.h"
 #include "coordinator.h"
 
+#include <signal.h>
+
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog.h"
@@ -98,12 +100,18 @@ static bool
 coordinator_take_turn(RunState *run, const char *pipeline)
 {
 	int32		id = run->request->pipeline_id;
+	bool		wait = run->request->conflict == ETL_CONFLICT_WAIT;
+	int			caller = wait ? request_waiting_pid(run->server) : 0;
 	bool		free;
 
 	StartTransactionCommand();
+	if (caller != 0)
+		lock_caller(caller);
 	runstate_allow_interrupts();
-	free = lock_pipeline(id, run->request->conflict == ETL_CONFLICT_WAIT);
+	free = lock_pipeline(id, wait);
 	runstate_forbid_interrupts();
+	if (caller != 0)
+		lock_caller_release(caller);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(run->context);
 
@@ -239,6 +247,8 @@ coordinator_refuse(RunState *run, ErrorData *error)
 	{
 		error->sqlerrcode = ERRCODE_ETL_RUN_CANCELLED;
 		error->message = pstrdup("the run was cancelled before it began");
+		if (run->request->conflict == ETL_CONFLICT_WAIT)
+			error->hint = pstrdup("A run that waits for another one is also cancelled when that one needs a lock of the waiting session's: commit before the run.");
 	}
 
 	answer.kind = REQUEST_ERROR;
@@ -394,10 +404,20 @@ coordinator_check_blocker(RunState *run, Oid blocked)
 {
 	int		   *pids;
 	int			npids = runstate_waiting_sessions(run, &pids);
+	LockQueued *queue;
+	int			nqueued = lock_pipeline_queue(run->pipeline->id, &queue);
 	char	   *name = get_rel_name(blocked);
 
 	if (name == NULL)
 		return;					/* dropped meanwhile */
+
+	/* one that waits for its turn gives way, and with it the session behind it */
+	for (int i = 0; i < nqueued; i++)
+	{
+		if (lock_relation_blocked_by(blocked, AccessExclusiveLock, queue[i].caller))
+			(void) kill(queue[i].coordinator, SIGINT);
+	}
+
 	for (int i = 0; i < npids; i++)
 	{
 		if (!lock_relation_blocked_by(blocked, AccessExclusiveLock, pids[i]))

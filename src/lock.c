@@ -10,7 +10,10 @@
  * can be told from the truth).  The server releases them however the process
  * ends; no heartbeat is needed and no guess.
  *
- * Both are advisory locks of classes (the tag's fourth field) that the SQL
+ * A coordinator that waits for its turn has a third one, shared and in nobody's
+ * way, which tells what the lock table cannot: the session that waits for it.
+ *
+ * All are advisory locks of classes (the tag's fourth field) that the SQL
  * functions cannot name, so nobody can take or release them by SQL.  They use
  * the user lock method because session-level locks of the default method are
  * released when a transaction aborts.
@@ -38,6 +41,7 @@
 
 #define LOCK_CLASS_PIPELINE		0xE701
 #define LOCK_CLASS_RUN			0xE702
+#define LOCK_CLASS_CALLER		0xE703
 
 /*
  * How a run is waited for: until it ends, or for some time.  Both conflict with
@@ -101,6 +105,70 @@ lock_release(int32 pipeline_id, int64 run_id)
 	LockRelease(&tag, ExclusiveLock, true);
 	lock_run_tag(&tag, run_id);
 	LockRelease(&tag, ExclusiveLock, true);
+}
+
+static void
+lock_caller_tag(LOCKTAG *tag, int pid)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, 0, (uint32) pid, LOCK_CLASS_CALLER);
+}
+
+void
+lock_caller(int pid)
+{
+	LOCKTAG		tag;
+
+	lock_caller_tag(&tag, pid);
+	(void) LockAcquire(&tag, ShareLock, true, false);
+}
+
+void
+lock_caller_release(int pid)
+{
+	LOCKTAG		tag;
+
+	lock_caller_tag(&tag, pid);
+	LockRelease(&tag, ShareLock, true);
+}
+
+/* The session that waits for a coordinator which waits for its turn; 0: none. */
+static int
+lock_caller_of(const LockData *locks, int coordinator)
+{
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		LockInstanceData *lock = &locks->locks[i];
+		LOCKTAG		tag;
+
+		lock_caller_tag(&tag, (int) lock->locktag.locktag_field3);
+		if (lock->pid == coordinator && memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) == 0)
+			return (int) tag.locktag_field3;
+	}
+	return 0;
+}
+
+int
+lock_pipeline_queue(int32 pipeline_id, LockQueued **queue)
+{
+	LockData   *locks = GetLockStatusData();
+	LOCKTAG		tag;
+	int			n = 0;
+
+	lock_pipeline_tag(&tag, pipeline_id);
+	*queue = palloc(sizeof(LockQueued) * Max(1, locks->nelements));
+
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		LockInstanceData *lock = &locks->locks[i];
+
+		if (memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) != 0 || lock->waitLockMode == NoLock)
+			continue;
+		(*queue)[n].coordinator = lock->pid;
+		(*queue)[n].caller = lock_caller_of(locks, lock->pid);
+		if ((*queue)[n].caller != 0)
+			n++;
+	}
+	return n;
 }
 
 static int

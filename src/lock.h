@@ -47,6 +47,21 @@ extern bool lock_wait_for_run(int64 run_id, int64 timeout_ms);
  */
 extern int	lock_run_waiters(int64 run_id, int room, int **pids);
 
+/*
+ * Says, while a coordinator waits for the pipeline's lock, which session waits
+ * for that coordinator: so the run that has the lock can see them both.
+ */
+extern void lock_caller(int pid);
+extern void lock_caller_release(int pid);
+
+/* Those that wait so; *queue is palloc'd. */
+typedef struct LockQueued
+{
+	int			coordinator;
+	int			caller;
+} LockQueued;
+extern int	lock_pipeline_queue(int32 pipeline_id, LockQueued **queue);
+
 /* Does a process wait for another one's lock, directly or through others? */
 extern bool lock_is_waiting_for(int pid, int target);
 

@@ -117,7 +117,7 @@ publish_move(Oid relid, Oid target, ObjectAddresses *moved)
 	List	   *relids;
 	ListCell   *lc;
 
-	if (!staging_try_lock(relid))
+	if (!staging_try_lock(relid, NULL))
 		return false;
 	relids = find_all_inheritors(relid, NoLock, NULL);
 	foreach(lc, relids)
@@ -182,14 +182,15 @@ publish_outputs(int32 pipeline_id, int64 run_id, const char *target_schema, List
 		Oid			old = publish_find_old(pipeline_id, target, target_schema,
 										   output->process_name);
 		ObjectAddress object;
+		Oid			busy;
 
 		if (!OidIsValid(old))
 			continue;
 		/* no lock, not even a short one, on what has become another's */
 		if (!COMPAT_CLASS_OWNERCHECK(old, GetUserId()))
 			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, output->process_name);
-		if (!staging_try_lock(old))
-			return old;
+		if (!staging_try_lock(old, &busy))
+			return busy;
 		if (get_relname_relid(output->process_name, target) != old)
 			return old;			/* renamed or dropped since we looked */
 		publish_check_old(old, output->process_name);

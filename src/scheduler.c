@@ -16,6 +16,8 @@
 #include "compat.h"
 #include "runstate.h"
 
+#include <signal.h>
+
 #include "access/xact.h"
 #include "catalog.h"
 #include "common/pg_prng.h"
@@ -299,6 +301,8 @@ typedef struct WaitCheck
 	RunState *run;
 	int			npids;
 	int		   *pids;			/* sessions that wait for this run */
+	int			nqueued;
+	LockQueued *queue;			/* runs that wait for the end of this one */
 } WaitCheck;
 
 static void
@@ -331,6 +335,13 @@ scheduler_check_worker(int step, WorkerSlot *slot, void *arg)
 							"Commit before the run, or start it with etl.start and wait for it in a new transaction.");
 		return;
 	}
+
+	/* one that waits for its turn gives way, and with it the session behind it */
+	for (int i = 0; i < check->nqueued; i++)
+	{
+		if (lock_is_waiting_for(slot->pid, check->queue[i].caller))
+			(void) kill(check->queue[i].coordinator, SIGINT);
+	}
 }
 
 /*
@@ -346,7 +357,8 @@ scheduler_check_waits(RunState *run)
 	MemoryContextSwitchTo(run->tick_context);
 	check.run = run;
 	check.npids = runstate_waiting_sessions(run, &check.pids);
-	if (check.npids > 0)
+	check.nqueued = lock_pipeline_queue(run->pipeline->id, &check.queue);
+	if (check.npids > 0 || check.nqueued > 0)
 		pool_foreach_busy(run->pool, scheduler_check_worker, &check);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(run->tick_context);
@@ -359,32 +371,49 @@ scheduler_worker_waits(int step, WorkerSlot *slot, void *arg)
 		*(bool *) arg = true;
 }
 
+/* A step that will not get its next attempt has failed with its last one. */
+static void
+scheduler_no_retry(RunState *run, int step)
+{
+	run->nended++;
+	run->nfailed++;
+	scheduler_forget_retry(run, step, run->steps[step].attempts);
+	scheduler_tell_ended(run, step, "FAILED", run->reason.message);
+}
+
 /* Once the verdict is there: no step is started any more, those running are stopped. */
 static void
 scheduler_wind_up(RunState *run, bool timed_out)
 {
-	int		   *unstarted;
+	int		   *given_up;
 	int			n;
+	int			nunstarted = 0;
 
 	pool_stop_all(run->pool, timed_out ? STOP_RUN_TIMEOUT : STOP_CANCELLED);
 
-	/* steps that were waiting for their next attempt have failed */
+	/* steps that wait for the time of their next attempt */
 	while (!pairingheap_is_empty(run->retries))
 	{
 		RunStep    *rs = pairingheap_container(RunStep, retry_node,
 											   pairingheap_remove_first(run->retries));
+		int			step = rs - run->steps;
 
 		run->nretries--;
-		run->nended++;
-		run->nfailed++;
-		scheduler_forget_retry(run, rs - run->steps, rs->attempts);
-		n = dag_run_failed(run->dag, rs - run->steps, &unstarted);
-		scheduler_tell_ended(run, rs - run->steps, "FAILED", run->reason.message);
-		scheduler_unstarted(run, n, unstarted, ETL_STEP_SKIPPED);
+		n = dag_run_failed(run->dag, step, &given_up);
+		scheduler_no_retry(run, step);
+		scheduler_unstarted(run, n, given_up, ETL_STEP_SKIPPED);
 	}
 
-	n = dag_run_abandon(run->dag, &unstarted);
-	scheduler_unstarted(run, n, unstarted, ETL_STEP_CANCELLED);
+	/* and of those in the queue the ones that have had an attempt already */
+	n = dag_run_abandon(run->dag, &given_up);
+	for (int i = 0; i < n; i++)
+	{
+		if (run->steps[given_up[i]].attempts > 0)
+			scheduler_no_retry(run, given_up[i]);
+		else
+			given_up[nunstarted++] = given_up[i];
+	}
+	scheduler_unstarted(run, nunstarted, given_up, ETL_STEP_CANCELLED);
 }
 
 static int

@@ -5,7 +5,8 @@
  *
  * The pipeline's owner need not have the right to create schemas, so the
  * schema is made by the server's internal function, which checks nothing; all
- * else is done with the owner's rights.
+ * else is done with the owner's rights.  Its name begins with pg_, so that no
+ * user can make a schema of that name, and dumps leave it out.
  *
  *-------------------------------------------------------------------------
  */
@@ -73,16 +74,20 @@ staging_relations(Oid staging, int limit)
 }
 
 bool
-staging_try_lock(Oid relid)
+staging_try_lock(Oid relid, Oid *busy)
 {
 	List	   *relids;
 	ListCell   *lc;
 
+	if (busy != NULL)
+		*busy = relid;
 	if (!ConditionalLockRelationOid(relid, AccessExclusiveLock))
 		return false;
 	relids = find_all_inheritors(relid, NoLock, NULL);
 	foreach(lc, relids)
 	{
+		if (busy != NULL)
+			*busy = lfirst_oid(lc);
 		if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessExclusiveLock))
 			return false;
 	}
@@ -110,7 +115,7 @@ staging_drop(Oid staging, bool wait)
 		{
 			ObjectAddress object;
 
-			if (!wait && !staging_try_lock(lfirst_oid(lc)))
+			if (!wait && !staging_try_lock(lfirst_oid(lc), NULL))
 			{
 				in_use = true;
 				continue;
@@ -187,7 +192,7 @@ staging_drop_table(Oid relid)
 {
 	ObjectAddress object;
 
-	if (!staging_try_lock(relid))
+	if (!staging_try_lock(relid, NULL))
 		return false;
 	ObjectAddressSet(object, RelationRelationId, relid);
 	performDeletion(&object, DROP_CASCADE,
@@ -201,25 +206,10 @@ staging_create(int32 pipeline_id, Oid owner)
 	char		name[NAMEDATALEN];
 	Oid			staging;
 
-	snprintf(name, sizeof(name), "etl_staging_%d", pipeline_id);
+	snprintf(name, sizeof(name), "pg_etl_staging_%d", pipeline_id);
 
 	StartTransactionCommand();
 	staging = get_namespace_oid(name, true);
-	if (OidIsValid(staging))
-	{
-		HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(staging));
-		bool		ours = HeapTupleIsValid(tuple) &&
-			((Form_pg_namespace) GETSTRUCT(tuple))->nspowner == owner;
-
-		if (HeapTupleIsValid(tuple))
-			ReleaseSysCache(tuple);
-		if (!ours)
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_SCHEMA),
-					 errmsg("schema \"%s\" belongs to another role", name),
-					 errdetail("The pipeline's runs build their tables in a schema of that name."),
-					 errhint("Drop or rename the schema.")));
-	}
 	CommitTransactionCommand();
 
 	if (OidIsValid(staging))

@@ -15,8 +15,7 @@
 
 /*
  * Makes the schema, empty, and commits.  What a crashed run left there is
- * dropped first.  Raises duplicate_schema where the name is taken by a schema
- * of somebody else's.  Outside a transaction, as the pipeline's owner.
+ * dropped first.  Outside a transaction, as the pipeline's owner.
  */
 extern Oid	staging_create(int32 pipeline_id, Oid owner);
 
@@ -29,9 +28,10 @@ extern bool staging_drop(Oid staging, bool wait);
 
 /*
  * Locks a table and its partitions, to be dropped or moved in the current
- * transaction.  False where somebody is using one: nothing is waited for.
+ * transaction.  False where somebody is using one: nothing is waited for, and
+ * *busy (unless NULL) says which.
  */
-extern bool staging_try_lock(Oid relid);
+extern bool staging_try_lock(Oid relid, Oid *busy);
 
 /*
  * Drops the schema in the current transaction; raises

@@ -13,7 +13,7 @@ SET client_min_messages = warning;
 CREATE FUNCTION pg_temp.plain(message text) RETURNS text LANGUAGE sql AS $$
 	SELECT regexp_replace(regexp_replace(regexp_replace(regexp_replace($1,
 		'\m(run|run_id =|[Pp]rocess) [0-9]+', '\1 N', 'g'),
-		'\metl_staging_[0-9]+', 'etl_staging_N', 'g'),
+		'\mpg_etl_staging_[0-9]+', 'pg_etl_staging_N', 'g'),
 		'_[0-9]+_idx', '_N_idx', 'g'),
 		'\m[0-9]+\.[0-9]+ s\M', 'T s', 'g')
 $$;

@@ -56,6 +56,11 @@ SELECT etl.create_pipeline('retry_timeout', target_schema => 'out', run_timeout 
 SELECT etl.add_step('retry_timeout', 'fails', 'SELECT 1 / 0 AS n');
 SELECT etl.add_step('retry_timeout', 'reader', 'SELECT n FROM fails');
 
+SELECT etl.create_pipeline('queued', target_schema => 'out', max_parallel => 1, retry_on => '{any}',
+	retry_delay => '100 milliseconds');
+SELECT etl.add_step('queued', 'again', 'SELECT 1 / 0 AS n', execution_order => 0);
+SELECT etl.add_step('queued', 'in_the_way', 'SELECT 1 AS n FROM pg_sleep(600)', execution_order => 1);
+
 SELECT etl.create_pipeline('ctrl', target_schema => 'out');
 SELECT etl.add_step('ctrl', 'ok', 'SELECT 1 AS n');
 EOT
@@ -85,6 +90,16 @@ is(last_run($node, 'status'), 'CANCELLED', 'etl.cancel: run');
 is(one($node, "SELECT etl.cancel($run)"), 'f', 'etl.cancel: once it has ended, false');
 is(one($node, "SELECT etl.wait($run)"), 'CANCELLED', 'etl.cancel: etl.wait tells');
 fails_like($node, 'SELECT etl.cancel(123456789)', '42704', qr/run 123456789 does not exist/, 'etl.cancel of no run');
+
+# a step whose next attempt is due, and waits for a worker
+$run = one($node, "SELECT etl.start('queued')");
+step_pid($node, 'in_the_way');
+Time::HiRes::usleep(300_000);
+is(one($node, "SELECT etl.cancel($run)"), 't', 'a step in the queue again: etl.cancel finds the run');
+is(one($node, "SELECT etl.wait($run)"), 'CANCELLED', 'a step in the queue again: run');
+is(statuses($node), 'again/1 FAILED, in_the_way/1 CANCELLED', 'a step in the queue again: steps');
+is(one($node, "SELECT retry_at IS NULL FROM etl.log WHERE run_id = $run AND process_name = 'again'"), 't',
+	'a step in the queue again: no attempt is announced');
 
 # etl.wait and who leaves it
 $run = one($node, "SELECT etl.start('two')");
@@ -180,5 +195,22 @@ nothing_left($node, 'callers that leave at any moment');
 is(one($node, "SELECT count(*) FROM etl.run_log WHERE status NOT IN ('SUCCESS', 'CANCELLED', 'FAILED')"), 0,
 	'callers that leave at any moment: all runs have ended');
 is(one($node, "SELECT etl.run('ctrl') > 0"), 't', 'and a run works');
+
+# ---- a standby that does not answer ----
+
+# Neither a cancellation nor the end of the server waits for it.
+one($node, q{ALTER SYSTEM SET synchronous_standby_names = 'nobody'});
+one($node, 'SELECT pg_reload_conf()');
+$job = begin_sql($node, "SELECT etl.run('ctrl')");
+my $sync = "FROM pg_stat_activity WHERE backend_type = 'etl_framework coordinator' AND wait_event = 'SyncRep'";
+poll_ok($node, "SELECT count(*) = 1 $sync", 'a run waits for a standby');
+one($node, "SELECT pg_cancel_backend(pid) $sync");
+finish_sql($job);
+nothing_left($node, 'a cancellation while it waits for a standby');
+$job = begin_sql($node, "SELECT etl.run('ctrl')");
+poll_ok($node, "SELECT count(*) = 1 $sync", 'another one waits for it');
+$node->stop('fast');
+pass('the server can be stopped');
+finish_sql($job);
 
 done_testing();

@@ -152,6 +152,47 @@ nothing_left($node, 'through a third session');
 is_refused('read lock of the caller', ['BEGIN', 'SELECT count(*) FROM out.copied', "SELECT etl.run('p')"],
 	qr/step "copied" cannot be published .* on relation "?out"?\.copied/);
 
+one($node, <<'EOT');
+SELECT etl.create_pipeline('parts', target_schema => 'out');
+SELECT etl.add_step('parts', 'split', 'SELECT n FROM generate_series(1, 10) n', repartition => 2, repartition_by => '{n}');
+SELECT etl.add_step('parts', 'whole', 'SELECT 1 AS n');
+SELECT etl.run('parts');
+EOT
+my $part = one($node, "SELECT min(inhrelid)::regclass FROM pg_inherits WHERE inhparent = 'out.split'::regclass");
+is_refused('read lock of the caller on one partition', ['BEGIN', "SELECT count(*) FROM $part", "SELECT etl.run('parts')"],
+	qr/cannot be published .* on relation "?out"?\.split/);
+
+# The caller of a run that waits for its turn, when the run before it needs a lock
+# of that caller's: the one that waits gives way.
+sub queued_gives_way
+{
+	my ($test, $pipeline, $until, $lock) = @_;
+	my $gate = session($node);
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	say_sql($gate, "BEGIN; $until");
+	my $first = begin_sql($node, "SELECT etl.run('$pipeline')");
+	poll_ok($node, "SELECT status = 'RUNNING' FROM etl.run_log ORDER BY run_id DESC LIMIT 1", "$test: the first run is on");
+	my $second = begin_sql($node, ['BEGIN', $lock, "SELECT etl.run('$pipeline', on_conflict => 'wait')"]);
+	poll_ok($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'etl_framework coordinator' AND wait_event = 'advisory'",
+		"$test: the second waits for its turn");
+	say_sql($gate, 'COMMIT');
+	$gate->quit;
+	my ($rc, $out, $err) = finish_sql($second);
+	is(sql_state($err), 'ZE002', "$test: the one that waits gives way");
+	like($err, qr/HINT:.*commit before the run/, "$test: and says what to do");
+	($rc) = finish_sql($first);
+	is($rc, 0, "$test: the first succeeds");
+	nothing_left($node, $test);
+	return;
+}
+one($node, <<'EOT');
+SELECT etl.create_pipeline('two_locks', target_schema => 'out');
+SELECT etl.add_step('two_locks', 'both', 'SELECT pg_advisory_xact_lock(43); SELECT pg_advisory_xact_lock(44)');
+EOT
+queued_gives_way('a queued run, a step', 'two_locks', 'SELECT pg_advisory_xact_lock(43)', 'SELECT pg_advisory_xact_lock(44)');
+queued_gives_way('a queued run, publishing', 'parts', 'SELECT count(*) FROM out.whole', 'SELECT count(*) FROM out.whole');
+
 # a run that a step of a run waits for
 $node->safe_psql('postgres', q{
 	SELECT etl.create_pipeline('nesting', max_attempts => 1);
@@ -210,7 +251,7 @@ for my $cancel (0, 1)
 {
 	$job = begin_sql($node, "SELECT etl.run('staged')");
 	step_pid($node, 'reader');
-	my $staging = one($node, "SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname LIKE 'etl\\_staging\\_%'");
+	my $staging = one($node, "SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname LIKE 'pg\\_etl\\_staging\\_%'");
 	say_sql($third, "BEGIN; SELECT count(*) FROM $staging.early");
 	poll_ok($node, "SELECT status = 'SUCCESS' FROM etl.log WHERE process_name = 'end' ORDER BY run_id DESC LIMIT 1",
 		'a reader of staging does not hold up the steps');
@@ -226,6 +267,15 @@ for my $cancel (0, 1)
 	($rc, $out, $err) = finish_sql($job);
 	is($rc, 0, $cancel ? 'what it left is no hindrance' : 'a reader of staging: it ends, the run is published');
 	nothing_left($node, 'a reader of staging');
+}
+
+# What a step leaves in staging fails its run, and no other.
+one($node, q{SELECT etl.create_pipeline('stray', target_schema => 'out')});
+one($node, q{SELECT etl.add_step('stray', 'makes', $step$DO $$BEGIN CREATE TYPE stray AS (n int); CREATE TABLE strays (i int GENERATED ALWAYS AS IDENTITY, s stray); END$$$step$)});
+for my $time ('once', 'twice')
+{
+	fails_like($node, "SELECT etl.run('stray')", '2BP01', qr/has created .* in the run's staging schema/, "something left in staging, $time");
+	nothing_left($node, "something left in staging, $time");
 }
 
 # ---- runs that are started by steps ----
@@ -247,6 +297,18 @@ is(one($node, "SELECT string_agg(pipeline || ' ' || status, ', ' ORDER BY run_id
 	'p SUCCESS, by_run SUCCESS', 'etl.run in a command step');
 one($node, "SELECT etl.run('by_start')");
 is(one($node, 'SELECT etl.wait(run_id) FROM out.starts'), 'SUCCESS', 'etl.start in a query step');
+
+# who has started the outer run, and does not wait for it, will give its locks back
+one($node, q{SELECT etl.create_pipeline('outer', max_attempts => 1)});
+one($node, q{SELECT etl.add_step('outer', 'inner', $$SELECT etl.run('writer'); SELECT 1$$)});
+for my $i (1 .. 5)
+{
+	my $outer = say_sql($third, "BEGIN; LOCK TABLE sink IN SHARE MODE; SELECT etl.start('outer')");
+	poll_ok($node, "SELECT count(*) = 1 FROM pg_locks WHERE relation = 'sink'::regclass AND NOT granted", 'a step of the inner run waits');
+	Time::HiRes::usleep(500_000);
+	say_sql($third, 'COMMIT');
+	is(one($node, "SELECT etl.wait($outer)"), 'SUCCESS', 'a lock of who has called etl.start is waited for');
+}
 fails_like($node, "SELECT etl.run('itself')", 'ZE001', qr/"itself" is being run already/, 'a pipeline that runs itself');
 fails_like($node, "SELECT etl.run('waits')", 'ZE001', qr/a step of a run cannot wait for a run/, 'a step that waits for its run');
 fails_like($node, "SELECT etl.run('queues')", 'ZE001', qr/a step of a run cannot wait for its turn/, 'a step that queues up behind its run');

@@ -126,6 +126,16 @@ one($node, "SELECT etl.run('churn')");
 is(one($node, "SELECT count(*) || ' ' || count(DISTINCT pid) || ' ' || bool_and(status = 'SUCCESS' AND attempt = 1) FROM etl.log WHERE pipeline = 'churn'"),
 	'40 40 true', 'each step gets its own process');
 
+# Clearing up after a step can fail, which is no failure of the step's: so many
+# temporary tables cannot be dropped at once.
+after_step(q{DO $$BEGIN
+	FOR i IN 1 .. 3000 LOOP
+		EXECUTE format('CREATE TEMPORARY TABLE t%s (a text)', i);
+		IF i % 100 = 0 THEN COMMIT; END IF;
+	END LOOP;
+END$$}, 'SUCCESS', 0, 'a session that cannot be cleared');
+like(slurp_file($node->logfile), qr/out of shared memory/, 'a session that cannot be cleared: that is why');
+
 # ---- what a background process cannot do ----
 
 after_step("DO \$\$BEGIN EXECUTE 'LISTEN channel'; END\$\$", 'FAILED', 1, 'LISTEN');

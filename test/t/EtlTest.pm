@@ -196,7 +196,7 @@ sub nothing_left
 			(SELECT string_agg(locktype || ' lock of ' || pid, ', ') FROM pg_locks
 			  WHERE locktype = 'advisory'),
 			(SELECT string_agg('schema ' || nspname, ', ') FROM pg_namespace
-			  WHERE nspname LIKE 'etl\_staging\_%'),
+			  WHERE nspname LIKE 'pg\_etl\_staging\_%'),
 			(SELECT count(*) || ' segments' FROM pg_ls_dir('pg_dynshmem', true, false) AS f,
 				pg_stat_file('pg_dynshmem/' || f, true) AS s
 			  WHERE s.size < 1000000 HAVING count(*) > 1))

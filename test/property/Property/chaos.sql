@@ -109,6 +109,6 @@ SELECT jsonb_build_object(
 	'executions', (SELECT coalesce(jsonb_object_agg(substr(s.sequencename, length(pipeline_name) + 2), s.last_value), '{}')
 			FROM pg_sequences s
 			WHERE s.schemaname = 'chaos' AND starts_with(s.sequencename, pipeline_name || ' ')),
-	'staging', (SELECT count(*) FROM pg_namespace WHERE nspname = 'etl_staging_' ||
+	'staging', (SELECT count(*) FROM pg_namespace WHERE nspname = 'pg_etl_staging_' ||
 			(SELECT d.pipeline_id FROM etl.pipeline_data d WHERE d.pipeline = pipeline_name)))
 $$;
