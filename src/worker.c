@@ -353,6 +353,7 @@ worker_failed(Attempt *attempt, ErrorData *error, RetryCause cause)
 																	pg_prng_double(&pg_global_prng_state)));
 
 	StartTransactionCommand();
+	XactReadOnly = false;		/* as the step may have left it */
 	MemoryContextSwitchTo(worker_context);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	catalog_attempt_failed(worker_run->run_id, slot->step_id,
@@ -395,6 +396,7 @@ worker_make_attempt(WorkerSlot *slot)
 		worker_execute(attempt);
 
 		worker_measure(attempt);
+		XactReadOnly = false;	/* what the step may have set is not meant for us */
 		catalog_attempt_succeeded(worker_run->run_id, slot->step_id, slot->attempt,
 								  &attempt->cost);
 		CommitTransactionCommand();

@@ -166,11 +166,11 @@ is_refused('read lock of the caller on one partition', ['BEGIN', "SELECT count(*
 # of that caller's: the one that waits gives way.
 sub queued_gives_way
 {
-	my ($test, $pipeline, $until, $lock) = @_;
+	my ($test, $pipeline, $lock) = @_;
 	my $gate = session($node);
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	say_sql($gate, "BEGIN; $until");
+	say_sql($gate, 'BEGIN; SELECT pg_advisory_xact_lock(43)');
 	my $first = begin_sql($node, "SELECT etl.run('$pipeline')");
 	poll_ok($node, "SELECT status = 'RUNNING' FROM etl.run_log ORDER BY run_id DESC LIMIT 1", "$test: the first run is on");
 	my $second = begin_sql($node, ['BEGIN', $lock, "SELECT etl.run('$pipeline', on_conflict => 'wait')"]);
@@ -189,9 +189,13 @@ sub queued_gives_way
 one($node, <<'EOT');
 SELECT etl.create_pipeline('two_locks', target_schema => 'out');
 SELECT etl.add_step('two_locks', 'both', 'SELECT pg_advisory_xact_lock(43); SELECT pg_advisory_xact_lock(44)');
+SELECT etl.create_pipeline('gated', target_schema => 'out');
+SELECT etl.add_step('gated', 'open', 'SELECT pg_advisory_xact_lock(43); SELECT 1');
+SELECT etl.add_step('gated', 'shown', 'SELECT 1 AS n', depends_on => '{open}');
+SELECT etl.run('gated');
 EOT
-queued_gives_way('a queued run, a step', 'two_locks', 'SELECT pg_advisory_xact_lock(43)', 'SELECT pg_advisory_xact_lock(44)');
-queued_gives_way('a queued run, publishing', 'parts', 'SELECT count(*) FROM out.whole', 'SELECT count(*) FROM out.whole');
+queued_gives_way('a queued run, a step', 'two_locks', 'SELECT pg_advisory_xact_lock(44)');
+queued_gives_way('a queued run, publishing', 'gated', 'SELECT count(*) FROM out.shown');
 
 # a run that a step of a run waits for
 $node->safe_psql('postgres', q{
