@@ -233,14 +233,47 @@ coordinator_share(RunState *run)
 }
 
 /*
- * A run that could not begin.  A caller that waits gets the error; without one
- * the run, whose number is known already, is logged as failed.
+ * A run that was promised, and its number given away, has a row even if it did
+ * not begin; but for a transaction that has aborted nothing was promised.
  */
+static void
+coordinator_log_unbegun(RunState *run, EtlRunStatus status, const char *message)
+{
+	TransactionId after = run->request->after;
+	RunRow		row = {0};
+
+	if (run->request->run_id == 0)
+		return;
+
+	runstate_begin(run);
+	if (TransactionIdIsValid(after))
+	{
+		XactLockTableWait(after, NULL, NULL, XLTW_None);
+		if (!TransactionIdDidCommit(after))
+		{
+			runstate_commit(run);
+			return;
+		}
+	}
+	row.run_id = run->request->run_id;
+	row.pipeline_id = run->request->pipeline_id;
+	row.version = run->request->version;
+	row.requested_by = GetUserNameFromId(run->request->requested_by, true);
+	if (run->request->params != NULL)
+		row.params = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+														CStringGetDatum(run->request->params)));
+	row.steps = run->request->steps;
+	row.pid = MyProcPid;
+	catalog_insert_run(&row);
+	catalog_end_run(row.run_id, status, message);
+	runstate_commit(run);
+}
+
+/* A run that could not begin: a caller that waits gets the error. */
 static void
 coordinator_refuse(RunState *run, ErrorData *error)
 {
 	RequestMessage answer = {0};
-	RunRow		row = {0};
 	bool		cancelled = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
 
 	if (cancelled)
@@ -259,21 +292,8 @@ coordinator_refuse(RunState *run, ErrorData *error)
 	answer.context = error->context;
 	request_send(run->server, &answer);
 
-	if (run->request->run_id == 0)
-		return;
-	runstate_begin(run);
-	row.run_id = run->request->run_id;
-	row.pipeline_id = run->request->pipeline_id;
-	row.version = run->request->version;
-	row.requested_by = GetUserNameFromId(run->request->requested_by, true);
-	if (run->request->params != NULL)
-		row.params = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-														CStringGetDatum(run->request->params)));
-	row.steps = run->request->steps;
-	row.pid = MyProcPid;
-	catalog_insert_run(&row);
-	catalog_end_run(row.run_id, cancelled ? ETL_RUN_CANCELLED : ETL_RUN_FAILED, error->message);
-	runstate_commit(run);
+	coordinator_log_unbegun(run, cancelled ? ETL_RUN_CANCELLED : ETL_RUN_FAILED,
+							error->message);
 }
 
 /* Returns false where there is nothing to run; the caller has been told. */
@@ -310,7 +330,11 @@ coordinator_begin_run(RunState *run)
 			begun = true;
 		}
 		else
+		{
 			runstate_tell(run, REQUEST_SKIPPED, 0, NULL, NULL, NULL);
+			coordinator_log_unbegun(run, ETL_RUN_CANCELLED,
+									"skipped, as another run of the pipeline was on");
+		}
 	}
 	PG_CATCH();
 	{

@@ -187,6 +187,8 @@ publish_outputs(int32 pipeline_id, int64 run_id, const char *target_schema, List
 		if (!OidIsValid(old))
 			continue;
 		/* no lock, not even a short one, on what has become another's */
+		if (get_rel_name(old) == NULL)
+			return old;			/* dropped since we looked */
 		if (!COMPAT_CLASS_OWNERCHECK(old, GetUserId()))
 			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, output->process_name);
 		if (!staging_try_lock(old, &busy))
