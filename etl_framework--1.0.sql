@@ -395,7 +395,7 @@ Errors: ZE001 (a step failed, or the run timed out), ZE002 (cancelled), ZE003 (a
 
 COMMENT ON FUNCTION etl.start IS
 'Starts a run and returns its number at once: see etl.run, whose arguments it has; etl.wait waits for it.
-In a transaction that has written anything the run starts when that transaction commits, and sees what it wrote; never if it aborts.
+In a transaction that has written anything the run starts when that transaction commits, and sees what it wrote; never if it aborts.  If it cannot start then, etl.run_log says why: FAILED, or CANCELLED where on_conflict was skip and another run was on.
 Errors: those of etl.run that are known before the first step; configuration_limit_exceeded if no background worker is free.';
 
 COMMENT ON FUNCTION etl.wait IS
