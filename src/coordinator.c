@@ -157,12 +157,28 @@ coordinator_load(RunState *run)
 	MemoryContextSwitchTo(run->context);
 }
 
+static void
+coordinator_write_row(RunState *run, int64 run_id, int step_count)
+{
+	RunRow		row = {0};
+
+	row.run_id = run_id;
+	row.pipeline_id = run->request->pipeline_id;
+	row.version = run->request->version;
+	row.requested_by = GetUserNameFromId(run->request->requested_by, true);
+	if (run->request->params != NULL)
+		row.params = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+														CStringGetDatum(run->request->params)));
+	row.steps = run->request->steps;
+	row.step_count = step_count;
+	row.pid = MyProcPid;
+	catalog_insert_run(&row);
+}
+
 /* From here on the run is known: its row, and the lock that says it is alive. */
 static void
 coordinator_insert_run(RunState *run)
 {
-	RunRow		row = {0};
-
 	runstate_begin(run);
 	run->run_id = run->request->run_id;
 	if (run->run_id == 0)
@@ -172,17 +188,7 @@ coordinator_insert_run(RunState *run)
 	}
 	catalog_bury_runs(run->pipeline->id, run->run_id);
 
-	row.run_id = run->run_id;
-	row.pipeline_id = run->pipeline->id;
-	row.version = run->pipeline->version;
-	row.requested_by = GetUserNameFromId(run->request->requested_by, true);
-	if (run->request->params != NULL)
-		row.params = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-														CStringGetDatum(run->request->params)));
-	row.steps = run->request->steps;
-	row.step_count = run->nselected;
-	row.pid = MyProcPid;
-	catalog_insert_run(&row);
+	coordinator_write_row(run, run->run_id, run->nselected);
 	runstate_commit(run);
 
 	SetConfigOption("application_name",
@@ -240,7 +246,6 @@ static void
 coordinator_log_unbegun(RunState *run, EtlRunStatus status, const char *message)
 {
 	TransactionId after = run->request->after;
-	RunRow		row = {0};
 
 	if (run->request->run_id == 0)
 		return;
@@ -255,17 +260,8 @@ coordinator_log_unbegun(RunState *run, EtlRunStatus status, const char *message)
 			return;
 		}
 	}
-	row.run_id = run->request->run_id;
-	row.pipeline_id = run->request->pipeline_id;
-	row.version = run->request->version;
-	row.requested_by = GetUserNameFromId(run->request->requested_by, true);
-	if (run->request->params != NULL)
-		row.params = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-														CStringGetDatum(run->request->params)));
-	row.steps = run->request->steps;
-	row.pid = MyProcPid;
-	catalog_insert_run(&row);
-	catalog_end_run(row.run_id, status, message);
+	coordinator_write_row(run, run->request->run_id, 0);
+	catalog_end_run(run->request->run_id, status, message);
 	runstate_commit(run);
 }
 
