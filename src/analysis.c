@@ -17,9 +17,9 @@
 
 #include "compat.h"
 #include "analysis.h"
-#include "materialize.h"
 #include "refs.h"
 #include "sqlerror.h"
+#include "stepindex.h"
 
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
@@ -308,7 +308,7 @@ analysis_check_index(const Step *step, TupleDesc desc, const char *text,
 
 	register_relation(environment, step->process_name, desc);
 	sqlerror_push(&errors);
-	index = materialize_parse_index(text, &errors, &statement);
+	index = stepindex_parse(text, &errors, &statement);
 	method = index->accessMethod ? index->accessMethod : DEFAULT_INDEX_TYPE;
 	method_oid = get_index_am_oid(method, false);
 	query = parse_analyze_fixedparams(select_of_index(index, step), statement,

@@ -21,12 +21,12 @@
 #include "definition.h"
 #include "field.h"
 #include "lock.h"
-#include "materialize.h"
 #include "nearest.h"
 #include "pipeline.h"
 #include "refs.h"
 #include "retry.h"
 #include "security.h"
+#include "stepindex.h"
 
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
@@ -418,7 +418,7 @@ definition_check_step(const Pipeline *pipeline, Step *step)
 				 errmsg("\"checks\" are not supported yet"),
 				 errdetail("They would not be tested when the step runs.")));
 	foreach(lc, step->indexes)
-		materialize_check_index(lfirst(lc));
+		stepindex_check(lfirst(lc));
 	foreach(lc, step->settings)
 		check_setting(lfirst(lc));
 

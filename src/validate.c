@@ -22,9 +22,9 @@
 #include "catalog.h"
 #include "definition.h"
 #include "field.h"
-#include "materialize.h"
 #include "pipeline.h"
 #include "security.h"
+#include "steptable.h"
 #include "trial.h"
 
 #include "access/xlog.h"
@@ -447,7 +447,7 @@ check_column(Validation *v, Subject *subject)
 						NameStr(column->attname))));
 	CheckAttributeType(NameStr(column->attname), column->atttypid, column->attcollation,
 					   NIL, 0);
-	materialize_check_collation(column);
+	steptable_check_collation(column);
 }
 
 static void
@@ -488,7 +488,7 @@ check_partitions(Validation *v, Subject *subject)
 	TupleDesc	desc = subject->analysis.desc;
 	ListCell   *lc;
 
-	subject->partition_key = materialize_partition_key(step->repartition_by, desc);
+	subject->partition_key = steptable_partition_key(step->repartition_by, desc);
 	foreach(lc, subject->partition_key)
 	{
 		for (int i = 0; i < desc->natts; i++)

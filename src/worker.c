@@ -232,12 +232,12 @@ worker_execute(Attempt *attempt)
 		MaterializeTarget target = {0};
 		MaterializeResult result = {0};
 
-		target.schema = worker_run->staging;
-		target.name = step->process_name;
-		target.logged = attempt->slot->logged;
+		target.table.schema = worker_run->staging;
+		target.table.name = step->process_name;
+		target.table.logged = attempt->slot->logged;
 		target.cache = step->cache;
-		target.partitions = step->repartition;
-		target.partition_by = step->repartition_by;
+		target.table.partitions = step->repartition;
+		target.table.partition_by = step->repartition_by;
 		target.indexes = step->indexes;
 		materialize_query(linitial_node(RawStmt, attempt->statements),
 						  step->sql_query, &target, &result);

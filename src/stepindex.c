@@ -1,0 +1,109 @@
+/*-------------------------------------------------------------------------
+ *
+ * stepindex.c
+ *	  The indexes that a step asks for: "(a, b)", "UNIQUE (a)", "USING gin (c)".
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "stepindex.h"
+
+#include "access/xact.h"
+#include "commands/defrem.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_utilcmd.h"
+#include "parser/parser.h"
+#include "parser/scansup.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+#define INDEX_TABLE		"etl_table"
+#define INDEX_PREFIX	"CREATE INDEX ON " INDEX_TABLE " "
+#define UNIQUE_PREFIX	"CREATE UNIQUE INDEX ON " INDEX_TABLE " "
+
+IndexStmt *
+stepindex_parse(const char *text, SqlErrorContext *errors, char **statement)
+{
+	const char *prefix = INDEX_PREFIX;
+	const char *tail = text;
+	List	   *parsed;
+	IndexStmt  *index = NULL;
+
+	while (scanner_isspace(*tail))
+		tail++;
+	if (pg_strncasecmp(tail, "unique", 6) == 0 &&
+		(scanner_isspace(tail[6]) || tail[6] == '(' || tail[6] == '\0'))
+	{
+		prefix = UNIQUE_PREFIX;
+		tail += 6;
+	}
+
+	/* everything skipped is ASCII: bytes are characters */
+	errors->offset = (int) strlen(prefix) - (int) (tail - text);
+	*statement = psprintf("%s%s", prefix, tail);
+	parsed = raw_parser(*statement, RAW_PARSE_DEFAULT);
+
+	if (list_length(parsed) == 1 &&
+		IsA(linitial_node(RawStmt, parsed)->stmt, IndexStmt))
+		index = (IndexStmt *) linitial_node(RawStmt, parsed)->stmt;
+
+	/* the text must not have gone on with the table's name */
+	if (index == NULL || index->concurrent || index->idxname != NULL ||
+		index->relation->schemaname != NULL ||
+		strcmp(index->relation->relname, INDEX_TABLE) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("invalid index definition"),
+				 errhint("Give what follows the table's name in CREATE INDEX, such as (a, b), UNIQUE (a) or USING gin (tags).")));
+
+	return index;
+}
+
+void
+stepindex_check(const char *index)
+{
+	SqlErrorContext errors = {.sql = index, .label = "index"};
+	char	   *statement;
+
+	sqlerror_push(&errors);
+	(void) stepindex_parse(index, &errors, &statement);
+	sqlerror_pop(&errors);
+}
+
+void
+stepindex_build(Oid relid, const List *indexes)
+{
+	char	   *name = get_rel_name(relid);
+	char	   *schema = get_namespace_name(get_rel_namespace(relid));
+	ListCell   *cell;
+
+	/* functions in an index's expressions may read other tables */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	foreach(cell, indexes)
+	{
+		const char *text = (const char *) lfirst(cell);
+		SqlErrorContext errors = {.sql = text, .label = "index"};
+		char	   *statement;
+		IndexStmt  *index;
+
+		sqlerror_push(&errors);
+		index = stepindex_parse(text, &errors, &statement);
+		index->relation = makeRangeVar(schema, name, -1);
+
+		/*
+		 * A name that the server chose could be chosen for another table at the
+		 * same moment.
+		 */
+		index->idxname = makeObjectName(name, psprintf("%u", relid),
+										psprintf("idx%d", foreach_current_index(cell) + 1));
+		index = transformIndexStmt(relid, index, statement);
+		(void) DefineIndexCompat(relid, index);
+		CommandCounterIncrement();
+		sqlerror_pop(&errors);
+	}
+	PopActiveSnapshot();
+}
+

@@ -1,0 +1,278 @@
+/*-------------------------------------------------------------------------
+ *
+ * steptable.c
+ *	  The table that a step's rows go to: made, and measured.
+ *
+ * Tables are defined by the functions behind CREATE TABLE and not by SQL, so no
+ * text is put together from names, and a step leaves no trace in query
+ * statistics but its own.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "steptable.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/toasting.h"
+#include "commands/defrem.h"
+#include "commands/tablecmds.h"
+#include "common/hashfn.h"
+#include "nodes/makefuncs.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/typcache.h"
+
+void
+steptable_check_collation(Form_pg_attribute column)
+{
+	/*
+	 * DefineRelation would take the type's default collation, so that the table
+	 * silently sorted otherwise than the query.
+	 */
+	if (!OidIsValid(column->attcollation) && type_is_collatable(column->atttypid))
+		ereport(ERROR,
+				(errcode(ERRCODE_INDETERMINATE_COLLATION),
+				 errmsg("no collation was derived for column \"%s\" with collatable type %s",
+						NameStr(column->attname), format_type_be(column->atttypid)),
+				 errhint("Use the COLLATE clause to set the collation explicitly.")));
+}
+
+/*
+ * The query's columns as CREATE TABLE wants them.  What cannot be a column
+ * (pseudo-types, a name that occurs twice) is left to DefineRelation to refuse.
+ */
+static List *
+columns_of(TupleDesc desc)
+{
+	List	   *columns = NIL;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		steptable_check_collation(att);
+		columns = lappend(columns,
+						  makeColumnDef(NameStr(att->attname), att->atttypid,
+										att->atttypmod, att->attcollation));
+	}
+
+	return columns;
+}
+
+static RangeVar *
+table_name(const StepTable *table, const char *name)
+{
+	return makeRangeVar(get_namespace_name(table->schema), pstrdup(name), -1);
+}
+
+/*
+ * Creates one heap and its TOAST table; with a bound it is a partition of
+ * parent and has the parent's columns.
+ */
+static Oid
+define_heap(const StepTable *table, const char *name, List *columns,
+			RangeVar *parent, PartitionBoundSpec *bound)
+{
+	CreateStmt *create = makeNode(CreateStmt);
+	ObjectAddress address;
+
+	create->relation = table_name(table, name);
+	create->relation->relpersistence =
+		table->logged ? RELPERSISTENCE_PERMANENT : RELPERSISTENCE_UNLOGGED;
+	create->tableElts = columns;
+	create->oncommit = ONCOMMIT_NOOP;
+	/* writing frozen rows is a matter of heap, whatever the session's default */
+	create->accessMethod = pstrdup("heap");
+	if (bound != NULL)
+	{
+		create->inhRelations = list_make1(parent);
+		create->partbound = bound;
+	}
+
+	address = DefineRelation(create, RELKIND_RELATION, InvalidOid, NULL, NULL);
+	CommandCounterIncrement();
+	NewRelationCreateToastTable(address.objectId, (Datum) 0);
+
+	return address.objectId;
+}
+
+/*
+ * The name of a partition: <table>_p<number>.  Where that is too long for a
+ * name the table's part is cut, at a character's boundary; the hash of the
+ * whole name then keeps apart the partitions of tables that begin alike.
+ */
+static char *
+partition_name(const char *parent, int number)
+{
+	char		label[16];
+	char		hash[16];
+
+	snprintf(label, sizeof(label), "p%d", number);
+	if (strlen(parent) + 1 + strlen(label) < NAMEDATALEN)
+		return makeObjectName(parent, NULL, label);
+
+	snprintf(hash, sizeof(hash), "%08x",
+			 hash_bytes((const unsigned char *) parent, strlen(parent)));
+	return makeObjectName(parent, hash, label);
+}
+
+/*
+ * The first column that rows can be hashed by.  That its type has an operator
+ * class is not enough: for an array or a row, that depends on what is inside.
+ */
+static List *
+choose_partition_key(TupleDesc desc)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		TypeCacheEntry *type = lookup_type_cache(att->atttypid,
+												 TYPECACHE_HASH_EXTENDED_PROC);
+
+		if (OidIsValid(GetDefaultOpClass(att->atttypid, HASH_AM_OID)) &&
+			OidIsValid(type->hash_extended_proc))
+			return list_make1(pstrdup(NameStr(att->attname)));
+	}
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+			 errmsg("no column to partition by"),
+			 errdetail("The query has no column whose type has a default operator class for access method \"hash\"."),
+			 errhint("Leave out the partitions, or add a column that can be hashed.")));
+	return NIL;					/* keep compiler quiet */
+}
+
+static bool
+has_column(TupleDesc desc, const char *name)
+{
+	for (int i = 0; i < desc->natts; i++)
+		if (strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
+			return true;
+	return false;
+}
+
+List *
+steptable_partition_key(List *partition_by, TupleDesc desc)
+{
+	ListCell   *cell;
+
+	if (partition_by == NIL)
+		return choose_partition_key(desc);
+
+	foreach(cell, partition_by)
+	{
+		const char *name = lfirst(cell);
+
+		if (!has_column(desc, name))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" named in partition key does not exist", name),
+					 errhint("A table is partitioned by columns that its query returns.")));
+	}
+	return partition_by;
+}
+
+/* The PARTITION BY HASH (...) of the table. */
+static PartitionSpec *
+partition_spec(const StepTable *table, TupleDesc desc)
+{
+	PartitionSpec *spec = makeNode(PartitionSpec);
+	ListCell   *cell;
+
+	spec->strategy = PARTITION_SPEC_HASH;
+	spec->location = -1;
+	foreach(cell, steptable_partition_key(table->partition_by, desc))
+	{
+		PartitionElem *key = makeNode(PartitionElem);
+
+		key->name = pstrdup((const char *) lfirst(cell));
+		key->location = -1;
+		spec->partParams = lappend(spec->partParams, key);
+	}
+
+	return spec;
+}
+
+/*
+ * Creates a table that is partitioned by hash, and its partitions: the i-th of
+ * the list of OIDs behind the parent's holds the rows with the remainder i.
+ *
+ * The parent holds no rows and is always permanent, because from 18 on a
+ * partitioned table cannot be unlogged (and before that it made no
+ * difference); the partitions are logged or not.
+ */
+static List *
+define_partitioned(const StepTable *table, TupleDesc desc)
+{
+	CreateStmt *create = makeNode(CreateStmt);
+	ObjectAddress address;
+	List	   *relids;
+
+	if (table->partitions > ETL_MAX_PARTITIONS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("number of partitions must be between 1 and %d",
+						ETL_MAX_PARTITIONS)));
+
+	create->relation = table_name(table, table->name);
+	create->tableElts = columns_of(desc);
+	create->oncommit = ONCOMMIT_NOOP;
+	create->partspec = partition_spec(table, desc);
+	address = DefineRelation(create, RELKIND_RELATION, InvalidOid, NULL, NULL);
+	CommandCounterIncrement();
+	relids = list_make1_oid(address.objectId);
+
+	for (int i = 0; i < table->partitions; i++)
+	{
+		PartitionBoundSpec *bound = makeNode(PartitionBoundSpec);
+
+		bound->strategy = PARTITION_STRATEGY_HASH;
+		bound->modulus = table->partitions;
+		bound->remainder = i;
+		bound->location = -1;
+		relids = lappend_oid(relids,
+							 define_heap(table, partition_name(table->name, i),
+										 NIL,
+										 table_name(table, table->name),
+										 bound));
+	}
+
+	return relids;
+}
+
+List *
+steptable_define(const StepTable *table, TupleDesc desc)
+{
+	if (table->partitions > 0)
+		return define_partitioned(table, desc);
+	return list_make1_oid(define_heap(table, table->name, columns_of(desc), NULL, NULL));
+}
+
+int64
+steptable_size(Oid relid)
+{
+	int64		size = 0;
+	ListCell   *cell;
+
+	/* the table itself, and its partitions where it has any */
+	foreach(cell, find_all_inheritors(relid, AccessShareLock, NULL))
+	{
+		LOCAL_FCINFO(fcinfo, 1);
+		Datum		value;
+
+		InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+		fcinfo->args[0].value = ObjectIdGetDatum(lfirst_oid(cell));
+		fcinfo->args[0].isnull = false;
+		value = pg_total_relation_size(fcinfo);
+		if (!fcinfo->isnull)	/* NULL: there is no such relation */
+			size += DatumGetInt64(value);
+	}
+
+	return size;
+}

@@ -1,0 +1,57 @@
+/*-------------------------------------------------------------------------
+ *
+ * steptable.h
+ *	  The table that a step's rows go to: made, and measured.
+ *
+ * Works in the current transaction, as the current user.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ETL_STEPTABLE_H
+#define ETL_STEPTABLE_H
+
+#include "etl.h"
+#include "access/tupdesc.h"
+#include "catalog/pg_attribute.h"
+#include "nodes/pg_list.h"
+
+typedef struct StepTable
+{
+	Oid			schema;			/* the current user must own it or may create in it */
+	const char *name;
+	bool		logged;			/* persist; else unlogged */
+	int			partitions;		/* 0: one heap; else 1 to ETL_MAX_PARTITIONS
+								 * hash partitions */
+	List	   *partition_by;	/* of char *: column names; NIL: the first hashable column */
+} StepTable;
+
+/*
+ * Creates the table, empty, with the columns that desc describes.  Returns its
+ * OID, and behind it those of its partitions if it has any: the i-th of them is
+ * for the rows with the remainder i.
+ *
+ * Partitions are called name_p0, name_p1, ... and live in the same schema.  The
+ * partitioned table itself holds no rows and is permanent even where logged is
+ * false; look at a partition to see whether the rows are.
+ *
+ * The table must not exist (duplicate_table).  Other errors: what CREATE TABLE
+ * would say about the columns (duplicate_column, a pseudo-type,
+ * indeterminate_collation); undefined_column for partition_by,
+ * invalid_table_definition where no column can be hashed.
+ */
+extern List *steptable_define(const StepTable *table, TupleDesc desc);
+
+/* Raises indeterminate_collation: what steptable_define would say about a column. */
+extern void steptable_check_collation(Form_pg_attribute column);
+
+/*
+ * The columns (char *) that a partitioned table of these rows gets as its key:
+ * partition_by, or where that is NIL the first column that can be hashed.  Raises
+ * undefined_column, invalid_table_definition.
+ */
+extern List *steptable_partition_key(List *partition_by, TupleDesc desc);
+
+/* heap, TOAST, indexes, free space and visibility maps; with all partitions */
+extern int64 steptable_size(Oid relid);
+
+#endif							/* ETL_STEPTABLE_H */
