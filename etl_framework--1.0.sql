@@ -145,6 +145,8 @@ CREATE TABLE etl.attempt_data (
     temp_blks_read    bigint,
     temp_blks_written bigint,
     wal_bytes         bigint,
+    warnings          text[],
+    plan              json,
     PRIMARY KEY (run_id, step_id, attempt)
 );
 
@@ -604,7 +606,9 @@ SELECT a.run_id,
        a.shared_blks_read,
        a.temp_blks_read,
        a.temp_blks_written,
-       a.wal_bytes
+       a.wal_bytes,
+       a.warnings,
+       a.plan
 FROM etl.attempt_data a
 JOIN etl.run_data r ON r.run_id = a.run_id
 JOIN etl.pipeline_data p ON p.pipeline_id = r.pipeline_id
@@ -728,6 +732,9 @@ COMMENT ON COLUMN etl.log.shared_blks_read IS 'blocks read from outside of share
 COMMENT ON COLUMN etl.log.temp_blks_read IS 'blocks read from temporary files';
 COMMENT ON COLUMN etl.log.temp_blks_written IS 'blocks written to temporary files';
 COMMENT ON COLUMN etl.log.wal_bytes IS 'bytes of write-ahead log';
+COMMENT ON COLUMN etl.log.warnings IS 'what did not go as it was asked for, though the attempt need not have failed; NULL: nothing';
+COMMENT ON COLUMN etl.log.plan IS
+'the plans of the attempt''s statements, each as EXPLAIN (FORMAT JSON) shows it, with actual rows where the statement came to its end; NULL: not kept (setting etl_framework.keep_plans)';
 
 COMMENT ON VIEW etl.progress IS
 'How far the runs of the visible pipelines are that are on now.  Each selected step is counted once, as what its newest attempt says.';

@@ -192,6 +192,8 @@ typedef struct AttemptCost
 	int64		temp_blks_read;
 	int64		temp_blks_written;
 	int64		wal_bytes;
+	List	   *warnings;		/* of char *: what the user should know; NIL: NULL */
+	const char *plan;			/* JSON text; NULL: none kept */
 } AttemptCost;
 
 /* Inserts an attempt as RUNNING, started now (clock), with MyProcPid. */

@@ -388,6 +388,8 @@ put_cost(Params *params, const AttemptCost *cost)
 	params_put_int64_unless(params, cost->temp_blks_read, isnull);
 	params_put_int64_unless(params, cost->temp_blks_written, isnull);
 	params_put_int64_unless(params, cost->wal_bytes, isnull);
+	params_put_list_or_null(params, cost->warnings);
+	params_put_text(params, cost->plan);
 }
 
 void
@@ -416,11 +418,12 @@ catalog_attempt_succeeded(int64 run_id, int32 step_id, int attempt, const Attemp
 	static EtlStatement statement = {
 		.sql = "UPDATE etl.attempt_data SET end_time = pg_catalog.clock_timestamp(),"
 		" status = 'SUCCESS', count_rows = $4, table_size = $5, shared_blks_hit = $6,"
-		" shared_blks_read = $7, temp_blks_read = $8, temp_blks_written = $9, wal_bytes = $10"
+		" shared_blks_read = $7, temp_blks_read = $8, temp_blks_written = $9, wal_bytes = $10,"
+		" warnings = $11, plan = $12::json"
 		" WHERE run_id = $1 AND step_id = $2 AND attempt = $3 AND status = 'RUNNING'",
-		.nargs = 10,
+		.nargs = 12,
 		.argtypes = {INT8OID, INT4OID, INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
-		INT8OID, INT8OID}
+		INT8OID, INT8OID, TEXTARRAYOID, TEXTOID}
 	};
 	Params		params = {.n = 0};
 
@@ -443,9 +446,9 @@ catalog_attempt_failed(int64 run_id, int32 step_id, const char *process_name, in
 		" (run_id, step_id, process_name, attempt, start_time, end_time, status, retry_at,"
 		"  error_message, sqlstate, error_detail, error_hint, error_context,"
 		"  count_rows, table_size, shared_blks_hit, shared_blks_read, temp_blks_read,"
-		"  temp_blks_written, wal_bytes)"
+		"  temp_blks_written, wal_bytes, warnings, plan)"
 		" VALUES ($1, $2, $3, $4, pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp(),"
-		"  $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
+		"  $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20::json)"
 		" ON CONFLICT (run_id, step_id, attempt) DO UPDATE"
 		" SET end_time = excluded.end_time, status = excluded.status,"
 		"  retry_at = excluded.retry_at, error_message = excluded.error_message,"
@@ -455,12 +458,14 @@ catalog_attempt_failed(int64 run_id, int32 step_id, const char *process_name, in
 		"  shared_blks_hit = excluded.shared_blks_hit,"
 		"  shared_blks_read = excluded.shared_blks_read,"
 		"  temp_blks_read = excluded.temp_blks_read,"
-		"  temp_blks_written = excluded.temp_blks_written, wal_bytes = excluded.wal_bytes"
+		"  temp_blks_written = excluded.temp_blks_written, wal_bytes = excluded.wal_bytes,"
+		"  warnings = excluded.warnings, plan = excluded.plan"
 		" WHERE a.status = 'RUNNING'",
-		.nargs = 18,
+		.nargs = 20,
 		.argtypes = {INT8OID, INT4OID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID,
 			TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-			INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID
+			INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
+			TEXTARRAYOID, TEXTOID
 		}
 	};
 	Params		params = {.n = 0};

@@ -42,6 +42,23 @@
 	PortalRun(portal, FETCH_ALL, true, true, dest, dest, qc)
 #endif
 
+/* What ExecutorRun's hooks take, and pass on. */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_EXECUTOR_RUN_PARAMETERS \
+	QueryDesc *desc, ScanDirection direction, uint64 count
+#define COMPAT_EXECUTOR_RUN_ARGUMENTS	desc, direction, count
+#else
+#define COMPAT_EXECUTOR_RUN_PARAMETERS \
+	QueryDesc *desc, ScanDirection direction, uint64 count, bool execute_once
+#define COMPAT_EXECUTOR_RUN_ARGUMENTS	desc, direction, count, execute_once
+#endif
+
+/* 18: commands/explain.h has children */
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
+
 /*
  * An index as CREATE INDEX makes it.  16 takes the number of partitions, for
  * progress reports only.  (Users include commands/defrem.h.)

@@ -205,7 +205,7 @@ static void
 coordinator_share(RunState *run)
 {
 	int			nslots = run->pipeline->max_parallel > 0 ?
-		run->pipeline->max_parallel : run->request->max_parallel;
+		run->pipeline->max_parallel : run->request->settings.max_parallel;
 	int32	   *selected = NULL;
 	dsm_segment *segment;
 
@@ -228,6 +228,7 @@ coordinator_share(RunState *run)
 	run->shared->version = run->pipeline->version;
 	run->shared->owner = run->request->owner;
 	run->shared->staging = run->staging;
+	run->shared->settings = run->request->settings;
 	/* who waits for the beginning only is about to go on */
 	if (run->request->waits && request_waiting_pid(run->server) != 0)
 	{
@@ -377,7 +378,7 @@ coordinator_notify(RunState *run, EtlRunStatus status)
 {
 	StringInfoData payload;
 
-	if (!run->request->notify)
+	if (!run->request->settings.notify)
 		return;
 	initStringInfo(&payload);
 	appendStringInfo(&payload, "{\"run_id\": " INT64_FORMAT ", \"pipeline\": ", run->run_id);

@@ -14,14 +14,27 @@
 
 #include "guc.h"
 
+#include <limits.h>
+
 #include "miscadmin.h"
 #include "utils/guc.h"
 
-int			guc_max_parallel = 0;
-bool		guc_notify = false;
+static int	guc_max_parallel = 0;
+static bool guc_notify = false;
 static bool guc_dump_logs = false;
+static int	guc_keep_plans = KEEP_PLANS_OFF;
+static int	guc_slow_step = 60 * 1000;
+static bool guc_plan_timing = false;
+static double guc_cache_limit = 0.25;
 char	   *guc_params = NULL;
 uint64		guc_params_generation = 0;
+
+static const struct config_enum_entry keep_plans_words[] = {
+	{"off", KEEP_PLANS_OFF, false},
+	{"on", KEEP_PLANS_ON, false},
+	{"slow", KEEP_PLANS_SLOW, false},
+	{NULL, 0, false}
+};
 
 static void
 guc_assign_params(const char *newval, void *extra)
@@ -46,6 +59,38 @@ guc_define(void)
 							 "Any user of the database can listen.",
 							 &guc_notify,
 							 false,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomEnumVariable(ETL_EXTENSION_NAME ".keep_plans",
+							 "Keeps the plans of steps in etl.log: of no attempts, of all, or of slow ones.",
+							 "With the rows that each node has returned.",
+							 &guc_keep_plans,
+							 KEEP_PLANS_OFF, keep_plans_words,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable(ETL_EXTENSION_NAME ".slow_step",
+							"From which duration on an attempt is slow.",
+							"Where keep_plans is \"slow\", the plans of such attempts are kept.",
+							&guc_slow_step,
+							60 * 1000, 0, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable(ETL_EXTENSION_NAME ".plan_timing",
+							 "Whether the plans that are kept say how long each node took, and which buffers it used.",
+							 "This slows steps down.",
+							 &guc_plan_timing,
+							 false,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomRealVariable(ETL_EXTENSION_NAME ".cache_limit",
+							 "How much of shared_buffers the table of one step with \"cache\" may take.",
+							 "What is larger goes through the small ring of bulk writes.",
+							 &guc_cache_limit,
+							 0.25, 0.0, 1.0,
 							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 
@@ -75,10 +120,21 @@ guc_define(void)
  * logical replication launcher, so that the steps can still run in parallel
  * themselves.
  */
-int
+static int
 guc_default_max_parallel(void)
 {
 	if (guc_max_parallel > 0)
 		return guc_max_parallel;
 	return Max(1, (max_worker_processes - 2) / 2);
+}
+
+void
+guc_run_settings(RunSettings *settings)
+{
+	settings->max_parallel = guc_default_max_parallel();
+	settings->notify = guc_notify;
+	settings->keep_plans = guc_keep_plans;
+	settings->slow_step_ms = guc_slow_step;
+	settings->plan_timing = guc_plan_timing;
+	settings->cache_limit = guc_cache_limit;
 }

@@ -21,6 +21,7 @@
 
 #include <math.h>
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "commands/vacuum.h"
 #include "executor/executor.h"
@@ -31,6 +32,8 @@
 #include "rowwriter.h"
 #include "sqlerror.h"
 #include "stepindex.h"
+#include "storage/bufmgr.h"
+#include "storage/bufpage.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -78,13 +81,37 @@ plan_query(RawStmt *query, const char *sql)
 	return linitial_node(PlannedStmt, plans);
 }
 
+/* What the planner expects the query's rows to take as a table. */
+static double
+expected_pages(const PlannedStmt *plan)
+{
+	double		row = MAXALIGN(SizeofHeapTupleHeader) + MAXALIGN(plan->planTree->plan_width) +
+		sizeof(ItemIdData);
+
+	return ceil(plan->planTree->plan_rows / Max(1.0, floor((BLCKSZ - SizeOfPageHeaderData) / row)));
+}
+
 /*
- * Creates the table and fills it.  Returns the number of rows; *relids is the
- * table, and behind it its partitions if it has any.
+ * How many pages of the table may stay in shared buffers.  None where it is
+ * expected to take more than the limit: half a table in them helps nobody, and
+ * what is there has been pushed out for it.
+ */
+static uint64
+cache_pages(const PlannedStmt *plan, const MaterializeTarget *target)
+{
+	double		limit = target->cache_limit * NBuffers;
+
+	return !target->cache || expected_pages(plan) > limit ? 0 : (uint64) limit;
+}
+
+/*
+ * Creates the table and fills it.  cached: how many of its pages may stay in
+ * shared buffers.  Returns the number of rows; *relids is the table, and behind
+ * it its partitions if it has any.
  */
 static uint64
 execute_plan(PlannedStmt *plan, const char *sql, const MaterializeTarget *target,
-			 List **relids)
+			 uint64 cached, List **relids, bool *used_ring)
 {
 	DestReceiver *writer = rowwriter_create();
 	QueryDesc  *desc;
@@ -98,11 +125,12 @@ execute_plan(PlannedStmt *plan, const char *sql, const MaterializeTarget *target
 	ExecutorStart(desc, 0);
 
 	*relids = steptable_define(&target->table, desc->tupDesc);
-	rowwriter_open(writer, *relids, target->cache);
+	rowwriter_open(writer, *relids, cached);
 
 	ExecutorRunCompat(desc);
 	rows = desc->estate->es_processed;
 	ExecutorFinish(desc);
+	*used_ring = rowwriter_used_ring(writer);
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
 
@@ -161,14 +189,19 @@ materialize_query(RawStmt *query, const char *sql,
 	SqlErrorContext errors = {.sql = sql};
 	MemoryContext context;
 	MemoryContext old;
+	PlannedStmt *plan;
 	List	   *relids;
+	uint64		cached;
+	bool		used_ring;
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "materialize",
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 
 	sqlerror_push(&errors);
-	result->rows = execute_plan(plan_query(query, sql), sql, target, &relids);
+	plan = plan_query(query, sql);
+	cached = cache_pages(plan, target);
+	result->rows = execute_plan(plan, sql, target, cached, &relids, &used_ring);
 	sqlerror_pop(&errors);
 
 	result->relid = linitial_oid(relids);
@@ -178,6 +211,14 @@ materialize_query(RawStmt *query, const char *sql,
 
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+
+	if (target->cache && used_ring)
+		result->warnings =
+			lappend(result->warnings,
+					psprintf("cache: the table %s more than %g of shared_buffers (etl_framework.cache_limit): %s",
+							 cached > 0 ? "takes" : "was expected to take",
+							 target->cache_limit,
+							 cached > 0 ? "what exceeds that did not stay there" : "it did not stay there"));
 }
 
 void

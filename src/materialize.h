@@ -19,7 +19,8 @@
 typedef struct MaterializeTarget
 {
 	StepTable	table;			/* it must not exist */
-	bool		cache;			/* into shared buffers, not through the bulk-write ring */
+	bool		cache;			/* the table's pages stay in shared buffers */
+	double		cache_limit;	/* unless it takes more than this share of them */
 	List	   *indexes;		/* of char *: '(a, b)', 'UNIQUE (a)', 'USING gin (tags)' */
 } MaterializeTarget;
 
@@ -28,6 +29,7 @@ typedef struct MaterializeResult
 	Oid			relid;
 	uint64		rows;			/* from the executor */
 	int64		size;			/* bytes: heap, TOAST, indexes, maps, all partitions */
+	List	   *warnings;		/* of char *: what the user should know */
 } MaterializeResult;
 
 /*

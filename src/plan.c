@@ -213,13 +213,16 @@ static void
 play_through(DryRun *run)
 {
 	const Pipeline *pipeline = run->graph->pipeline;
-	int			nworkers = pipeline->max_parallel > 0 ?
-		pipeline->max_parallel : guc_default_max_parallel();
-	int		   *busy = palloc(sizeof(int) * nworkers);	/* steps */
+	RunSettings settings;
+	int			nworkers;
+	int		   *busy;			/* steps */
 	int			nbusy = 0;
 	DagRun	   *steps = dag_run_create(run->graph->dag, run->selected, pipeline->staged);
 	double		now = 0;
 
+	guc_run_settings(&settings);
+	nworkers = pipeline->max_parallel > 0 ? pipeline->max_parallel : settings.max_parallel;
+	busy = palloc(sizeof(int) * nworkers);
 	run->end = palloc(sizeof(double) * Max(run->graph->nsteps, 1));
 	for (int i = 0; i < run->graph->nsteps; i++)
 		run->end[i] = -1;

@@ -70,8 +70,7 @@ typedef struct RequestHeader
 	Oid			owner;
 	Oid			requested_by;
 	EtlConflict conflict;
-	int32		max_parallel;
-	bool		notify;
+	RunSettings settings;
 	bool		waits;
 	int64		run_id;
 	TransactionId after;
@@ -151,8 +150,7 @@ request_create_segment(const RunRequest *request, RequestHeader **header, shm_mq
 	(*header)->owner = request->owner;
 	(*header)->requested_by = request->requested_by;
 	(*header)->conflict = request->conflict;
-	(*header)->max_parallel = request->max_parallel;
-	(*header)->notify = request->notify;
+	(*header)->settings = request->settings;
 	(*header)->waits = request->waits;
 	(*header)->run_id = request->run_id;
 	(*header)->after = request->after;
@@ -355,8 +353,7 @@ request_attach(dsm_handle handle, RunRequest **result)
 	request->owner = server->header->owner;
 	request->requested_by = server->header->requested_by;
 	request->conflict = server->header->conflict;
-	request->max_parallel = server->header->max_parallel;
-	request->notify = server->header->notify;
+	request->settings = server->header->settings;
 	request->waits = server->header->waits;
 	request->run_id = server->header->run_id;
 	request->after = server->header->after;

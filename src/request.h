@@ -13,6 +13,7 @@
 #define ETL_REQUEST_H
 
 #include "etl.h"
+#include "guc.h"
 #include "nodes/pg_list.h"
 #include "storage/dsm.h"
 
@@ -24,8 +25,7 @@ typedef struct RunRequest
 	Oid			owner;			/* the role that the run's processes become */
 	Oid			requested_by;
 	EtlConflict conflict;
-	int32		max_parallel;	/* where the pipeline does not say */
-	bool		notify;
+	RunSettings settings;		/* the caller's */
 	bool		waits;			/* the caller waits until the run has ended */
 	int64		run_id;			/* 0: the coordinator takes a new one */
 	TransactionId after;		/* start when this transaction has committed, and

@@ -48,6 +48,7 @@ typedef struct RowBatch
 	BulkInsertState bulk;
 	int			nrows;
 	Size		bytes;
+	BlockNumber pages;			/* written to the heap so far */
 	HeapTuple	rows[BATCH_ROWS];
 } RowBatch;
 
@@ -60,6 +61,9 @@ typedef struct RowWriter
 	MemoryContext route_context;	/* reset after each row */
 	CommandId	cid;
 	BufferAccessStrategy ring;	/* NULL: straight into shared buffers */
+	uint64		pages;			/* written so far, of all heaps */
+	uint64		cache_pages;	/* how many may stay in shared buffers */
+	bool		used_ring;
 	TupleTableSlot *slots[BATCH_ROWS];	/* what a batch is handed over in */
 
 	Relation	table;
@@ -93,6 +97,7 @@ open_batch(RowWriter *writer, Oid relid)
 	batch->heap = heap;
 	batch->nrows = 0;
 	batch->bytes = 0;
+	batch->pages = 0;
 
 	/* All partitions share one ring, or none. */
 	batch->bulk = GetBulkInsertState();
@@ -101,6 +106,42 @@ open_batch(RowWriter *writer, Oid relid)
 	MemoryContextSwitchTo(old);
 
 	return batch;
+}
+
+/*
+ * The table has become larger than what may stay in shared buffers: from now on
+ * its pages go through the ring.
+ */
+static void
+leave_cache(RowWriter *writer)
+{
+	MemoryContext old = MemoryContextSwitchTo(writer->context);
+
+	writer->ring = GetAccessStrategy(BAS_BULKWRITE);
+	for (int i = 0; i < writer->nheaps; i++)
+	{
+		if (writer->batches[i] != NULL)
+			writer->batches[i]->bulk->strategy = writer->ring;
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* Counts what a flush has added to a heap. */
+static void
+count_pages(RowWriter *writer, RowBatch *batch)
+{
+	BlockNumber pages;
+
+	if (writer->ring != NULL || batch->bulk->current_buf == InvalidBuffer)
+		return;
+	pages = BufferGetBlockNumber(batch->bulk->current_buf) + 1;
+	if (pages > batch->pages)
+	{
+		writer->pages += pages - batch->pages;
+		batch->pages = pages;
+		if (writer->pages > writer->cache_pages)
+			leave_cache(writer);
+	}
 }
 
 static void
@@ -120,6 +161,7 @@ flush_batch(RowWriter *writer, RowBatch *batch)
 					   INSERT_OPTIONS, batch->bulk);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(writer->flush_context);
+	count_pages(writer, batch);
 
 	for (int i = 0; i < batch->nrows; i++)
 		ExecClearTuple(writer->slots[i]);	/* frees the row */
@@ -202,6 +244,7 @@ writer_shutdown(DestReceiver *self)
 	for (int i = 0; i < BATCH_ROWS; i++)
 		ExecDropSingleTupleTableSlot(writer->slots[i]);
 	table_close(writer->table, NoLock);
+	writer->used_ring = writer->ring != NULL;
 	if (writer->ring != NULL)
 		FreeAccessStrategy(writer->ring);
 }
@@ -235,13 +278,14 @@ rowwriter_create(void)
 }
 
 void
-rowwriter_open(DestReceiver *self, List *relids, bool cache)
+rowwriter_open(DestReceiver *self, List *relids, uint64 cache_pages)
 {
 	RowWriter  *writer = (RowWriter *) self;
 	MemoryContext old = MemoryContextSwitchTo(writer->context);
 
 	writer->cid = GetCurrentCommandId(true);
-	writer->ring = cache ? NULL : GetAccessStrategy(BAS_BULKWRITE);
+	writer->cache_pages = cache_pages;
+	writer->ring = cache_pages > 0 ? NULL : GetAccessStrategy(BAS_BULKWRITE);
 	writer->table = table_open(linitial_oid(relids), NoLock);
 	for (int i = 0; i < BATCH_ROWS; i++)
 		writer->slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(writer->table),
@@ -258,4 +302,10 @@ rowwriter_open(DestReceiver *self, List *relids, bool cache)
 		writer->heaps[i] = list_nth_oid(relids, i);
 	writer->batches = palloc0(writer->nheaps * sizeof(RowBatch *));
 	MemoryContextSwitchTo(old);
+}
+
+bool
+rowwriter_used_ring(DestReceiver *self)
+{
+	return ((RowWriter *) self)->used_ring;
 }

@@ -20,9 +20,13 @@ extern DestReceiver *rowwriter_create(void);
  * query may go into parallel mode.
  *
  * relids: the table, and behind it its partitions if it has any, all of them
- * made by the current subtransaction.  cache: the pages stay in shared buffers
- * instead of going through the small ring that bulk writes otherwise use.
+ * made by the current subtransaction.  cache_pages: so many pages may go into
+ * shared buffers and stay there; the others go through the small ring that bulk
+ * writes use (0: all of them).
  */
-extern void rowwriter_open(DestReceiver *self, List *relids, bool cache);
+extern void rowwriter_open(DestReceiver *self, List *relids, uint64 cache_pages);
+
+/* After ExecutorFinish: did pages of the table go through the ring? */
+extern bool rowwriter_used_ring(DestReceiver *self);
 
 #endif							/* ETL_ROWWRITER_H */

@@ -139,7 +139,7 @@ run_read_arguments(FunctionCallInfo fcinfo, char **pipeline_name)
 	request->version = graph->pipeline->version;
 	request->owner = pipeline->owner;
 	request->requested_by = GetUserId();
-	request->max_parallel = guc_default_max_parallel();
+	guc_run_settings(&request->settings);
 	request->nancestors = session_waiting(&waiting);
 	if (request->nancestors >= ETL_MAX_NESTING)
 		ereport(ERROR,
@@ -148,7 +148,6 @@ run_read_arguments(FunctionCallInfo fcinfo, char **pipeline_name)
 				 errdetail("The limit is %d.", ETL_MAX_NESTING)));
 	if (request->nancestors > 0)
 		memcpy(request->ancestors, waiting, sizeof(int) * request->nancestors);
-	request->notify = guc_notify;
 	*pipeline_name = pipeline->name;
 	return request;
 }

@@ -153,7 +153,8 @@ scheduler_step_succeeded(RunState *run, const PoolOutcome *outcome)
 	run->nended++;
 	run->nsucceeded++;
 	dag_run_succeeded(run->dag, outcome->step);
-	scheduler_tell_ended(run, outcome->step, "SUCCESS", NULL);
+	scheduler_tell_ended(run, outcome->step, "SUCCESS",
+						 outcome->message[0] != '\0' ? outcome->message : NULL);
 	scheduler_release(run, outcome->step);
 	scheduler_release_inputs(run, outcome->step);
 }

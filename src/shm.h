@@ -29,6 +29,7 @@
 
 #include "etl.h"
 #include "datatype/timestamp.h"
+#include "guc.h"
 #include "port/atomics.h"
 #include "retry.h"
 #include "storage/dsm.h"
@@ -77,7 +78,7 @@ typedef struct WorkerSlot
 	RetryCause	cause;
 	TimestampTz retry_at;		/* 0: not again */
 	int			sqlerrcode;
-	char		message[SLOT_MESSAGE_SIZE];
+	char		message[SLOT_MESSAGE_SIZE]; /* of a success: its warnings */
 	Oid			relid;			/* the step's table; Invalid for a command */
 	int64		count_rows;		/* -1: none */
 	int64		table_size;		/* -1: none */
@@ -90,6 +91,7 @@ typedef struct RunShared
 	int32		version;
 	Oid			owner;
 	Oid			staging;		/* schema */
+	RunSettings settings;
 	PGPROC	   *coordinator;
 	int			nwaiting;		/* the session that waits for the run, and those */
 	int			waiting[ETL_MAX_NESTING];	/* that wait for it as a step's run */

@@ -40,6 +40,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "pipeline.h"
+#include "planwatch.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "refs.h"
@@ -68,6 +69,7 @@ typedef struct Attempt
 	bool		reads_partitions;	/* some step that it reads has "repartition" */
 	LocalTransactionId lxid;	/* of the transaction that executes it; 0: none yet */
 	bool		inserted;		/* is the RUNNING row committed? */
+	TimestampTz started;
 	BufferUsage buffers;		/* at the start */
 	WalUsage	wal;
 	AttemptCost cost;
@@ -236,6 +238,7 @@ worker_execute(Attempt *attempt)
 		target.table.name = step->process_name;
 		target.table.logged = attempt->slot->logged;
 		target.cache = step->cache;
+		target.cache_limit = worker_run->settings.cache_limit;
 		target.table.partitions = step->repartition;
 		target.table.partition_by = step->repartition_by;
 		target.indexes = step->indexes;
@@ -244,6 +247,7 @@ worker_execute(Attempt *attempt)
 		attempt->relid = result.relid;
 		attempt->cost.count_rows = result.rows;
 		attempt->cost.table_size = result.size;
+		attempt->cost.warnings = result.warnings;
 
 		/* nobody reads the table before publish, which is flushed to disk */
 		(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
@@ -258,10 +262,26 @@ worker_execute(Attempt *attempt)
 }
 
 static void
+worker_watch(const Step *step)
+{
+	PlanWatch	wanted = {0};
+
+	MemoryContextSwitchTo(worker_context);
+	wanted.keep = worker_run->settings.keep_plans != KEEP_PLANS_OFF;
+	wanted.timing = worker_run->settings.plan_timing;
+	wanted.broadcast = step->broadcast;
+	planwatch_begin(&wanted);
+}
+
+/* What the attempt took until now; to be called once. */
+static void
 worker_measure(Attempt *attempt)
 {
 	BufferUsage buffers = {0};
 	WalUsage	wal = {0};
+	MemoryContext old;
+	char	   *plans;
+	List	   *warnings;
 
 	BufferUsageAccumDiff(&buffers, &pgBufferUsage, &attempt->buffers);
 	WalUsageAccumDiff(&wal, &pgWalUsage, &attempt->wal);
@@ -270,6 +290,16 @@ worker_measure(Attempt *attempt)
 	attempt->cost.temp_blks_read = buffers.temp_blks_read;
 	attempt->cost.temp_blks_written = buffers.temp_blks_written;
 	attempt->cost.wal_bytes = (int64) wal.wal_bytes;
+
+	/* the transaction's end must not take it along */
+	old = MemoryContextSwitchTo(worker_context);
+	planwatch_end(&plans, &warnings);
+	if (worker_run->settings.keep_plans == KEEP_PLANS_ON ||
+		TimestampDifferenceExceeds(attempt->started, GetCurrentTimestamp(),
+								   worker_run->settings.slow_step_ms))
+		attempt->cost.plan = plans;
+	attempt->cost.warnings = list_concat(attempt->cost.warnings, warnings);
+	MemoryContextSwitchTo(old);
 }
 
 /* Why it ended, where the error's SQLSTATE is not all there is to say. */
@@ -325,6 +355,28 @@ worker_locate(Attempt *attempt, ErrorData *error)
 							  error->context ? error->context : "");
 }
 
+/* What the caller is told of the attempt. */
+static void
+worker_say(WorkerSlot *slot, const char *message)
+{
+	int			length = pg_mbcliplen(message, strlen(message), SLOT_MESSAGE_SIZE - 1);
+
+	memcpy(slot->message, message, length);
+	slot->message[length] = '\0';
+}
+
+static void
+worker_say_warnings(WorkerSlot *slot, const List *warnings)
+{
+	StringInfoData text;
+	ListCell   *lc;
+
+	initStringInfo(&text);
+	foreach(lc, warnings)
+		appendStringInfo(&text, "%swarning: %s", text.len > 0 ? "\n" : "", (char *) lfirst(lc));
+	worker_say(slot, text.data);
+}
+
 /* Transaction 3.  The coordinator is told in any case. */
 static void
 worker_failed(Attempt *attempt, ErrorData *error, RetryCause cause)
@@ -345,8 +397,7 @@ worker_failed(Attempt *attempt, ErrorData *error, RetryCause cause)
 	slot->cause = cause;
 	slot->sqlerrcode = error->sqlerrcode;
 	slot->retry_at = 0;
-	strlcpy(slot->message, error->message, SLOT_MESSAGE_SIZE);
-	slot->message[pg_mbcliplen(slot->message, strlen(slot->message), SLOT_MESSAGE_SIZE - 1)] = '\0';
+	worker_say(slot, error->message);
 	if (again)
 		slot->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													 retry_delay_ms(&policy, slot->attempt,
@@ -371,6 +422,7 @@ worker_make_attempt(WorkerSlot *slot)
 	Attempt    *attempt = palloc0(sizeof(Attempt));
 
 	attempt->slot = slot;
+	attempt->started = GetCurrentTimestamp();
 	attempt->buffers = pgBufferUsage;
 	attempt->wal = pgWalUsage;
 	worker_attempt = attempt;
@@ -393,6 +445,7 @@ worker_make_attempt(WorkerSlot *slot)
 		worker_prepare(attempt);
 		RESUME_CANCEL_INTERRUPTS();
 
+		worker_watch(attempt->step);
 		worker_execute(attempt);
 
 		worker_measure(attempt);
@@ -402,6 +455,7 @@ worker_make_attempt(WorkerSlot *slot)
 		CommitTransactionCommand();
 
 		slot->status = ETL_STEP_SUCCESS;
+		worker_say_warnings(slot, attempt->cost.warnings);
 		slot->relid = attempt->relid;
 		slot->count_rows = attempt->cost.count_rows;
 		slot->table_size = attempt->cost.table_size;
@@ -442,6 +496,7 @@ worker_start(const WorkerStart *start)
 	BackgroundWorkerInitializeConnectionByOid(start->database, start->owner,
 											  security_worker_flags());
 	session_pin_settings();
+	planwatch_install();
 	session_begin_worker(worker_run->nwaiting, worker_run->waiting);
 	snprintf(appname, sizeof(appname), "%s run " INT64_FORMAT,
 			 ETL_EXTENSION_NAME, worker_run->run_id);
