@@ -160,7 +160,17 @@ CREATE TABLE etl.output_data (
     run_id       bigint NOT NULL,
     count_rows   bigint,
     table_size   bigint,
+    token        uuid,                   -- of etl.survival_data, when it was published
     PRIMARY KEY (pipeline_id, schema_name, process_name)
+);
+
+-- At most one row, written by a run.  Crash recovery empties this table together
+-- with all other unlogged ones, and a run writes another token: an unlogged
+-- output whose token is not this one has lost its rows.  It is dumped, as the rows
+-- of unlogged tables are: both come back from a dump, or neither does.
+CREATE UNLOGGED TABLE etl.survival_data (
+    single bool PRIMARY KEY DEFAULT true CHECK (single),
+    token  uuid NOT NULL DEFAULT gen_random_uuid()
 );
 
 -- Dumps contain the definitions and what they made; logs only for a pg_dump whose
@@ -175,6 +185,7 @@ SELECT pg_extension_config_dump('etl.option_data', '');
 SELECT pg_extension_config_dump('etl.step_data', '');
 SELECT pg_extension_config_dump('etl.output_data',
     'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) relid)');
+SELECT pg_extension_config_dump('etl.survival_data', '');
 SELECT pg_extension_config_dump('etl.run_data',
     'WHERE NULLIF(pg_catalog.current_setting(''etl_framework.dump_logs'', true), '''')::pg_catalog.bool');
 SELECT pg_extension_config_dump('etl.attempt_data',
@@ -386,6 +397,11 @@ CREATE FUNCTION etl.run_status(run_id bigint, status text)
 RETURNS text LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'etl_run_status';
 
+-- For the views: see src/catalog_run.c.
+CREATE FUNCTION etl.survival_token()
+RETURNS uuid LANGUAGE C STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'etl_survival_token';
+
 COMMENT ON FUNCTION etl.run IS
 'Runs a pipeline and waits for its end.  Returns the run''s number; NULL if it was skipped.
 version: the version to run; NULL: the newest.
@@ -393,7 +409,7 @@ params: a JSON object, which the steps'' SQL reads with etl.param.
 steps: which steps: ''a'' that step, ''a+'' also all that read it, ''+a'' also all that it reads, ''+a+'' both; NULL: all.  What is not selected is read from the tables that an earlier run has published.
 on_conflict: what to do while another run of the pipeline is on: error, wait (for its end), skip (do nothing).
 A notice tells of each step that has ended.  When the run succeeds its tables replace those of the run before, all at once; otherwise no table changes, and an error is raised after all has been logged.  Only what command steps have committed stays.  When the waiting session is cancelled or ends, so is the run.
-Errors: ZE001 (a step failed, or the run timed out), ZE002 (cancelled), ZE003 (another run is on), ZE004 (its processes went away), ZE005 (the pipeline''s definition is not consistent), deadlock_detected (a step would have to wait for this session); active_sql_transaction if the transaction has written anything; undefined_object for a pipeline, version or step that does not exist or that the caller may not see; duplicate_table for a name in the target schema that is taken; object_not_in_prerequisite_state for a step that is not selected and was never published; read_only_sql_transaction.';
+Errors: ZE001 (a step failed, or the run timed out), ZE002 (cancelled), ZE003 (another run is on), ZE004 (its processes went away), ZE005 (the pipeline''s definition is not consistent), ZE006 (a step that is not selected, but read, has lost its rows in a crash), deadlock_detected (a step would have to wait for this session); active_sql_transaction if the transaction has written anything; undefined_object for a pipeline, version or step that does not exist or that the caller may not see; duplicate_table for a name in the target schema that is taken; object_not_in_prerequisite_state for a step that is not selected and was never published; read_only_sql_transaction.';
 
 COMMENT ON FUNCTION etl.start IS
 'Starts a run and returns its number at once: see etl.run, whose arguments it has; etl.wait waits for it.
@@ -416,6 +432,9 @@ Errors: invalid_parameter_value if that setting is something else.';
 
 COMMENT ON FUNCTION etl.run_status IS
 'Used by the views: the true status of a run whose row was seen to have this status.  A run that is RUNNING and whose coordinator is gone has CRASHED; during recovery that is UNKNOWN.  NULL for a run that the caller may not see.';
+
+COMMENT ON FUNCTION etl.survival_token IS
+'Used by the views: what outputs that are not logged must have been published with if they are to have their rows.  NULL: none has, as on a standby, where such tables cannot be read.';
 
 -- ---------------------------------------------------------------------------
 -- Watching.  Each user sees the pipelines of the roles whose privileges they
@@ -551,6 +570,18 @@ JOIN etl.option_data o ON o.pipeline_id = v.pipeline_id AND o.from_version <= v.
      AND (o.until_version IS NULL OR o.until_version > v.version)
 WHERE p.dropped_at IS NULL AND pg_has_role(p.owner, 'USAGE');
 
+-- The registered tables that are not there or are empty since a crash.  Private.
+CREATE VIEW etl.output_lost AS
+SELECT d.pipeline_id, d.schema_name, d.process_name, d.relid, d.run_id,
+       c.oid IS NOT NULL AS exists
+FROM etl.output_data d
+LEFT JOIN pg_class c ON c.oid = d.relid
+WHERE c.oid IS NULL
+   OR d.token IS DISTINCT FROM (SELECT etl.survival_token())
+      AND (c.relpersistence = 'u'
+           OR EXISTS (SELECT FROM pg_inherits i JOIN pg_class l ON l.oid = i.inhrelid
+                      WHERE i.inhparent = c.oid AND l.relpersistence = 'u'));
+
 CREATE VIEW etl.output WITH (security_barrier) AS
 SELECT p.pipeline,
        d.process_name,
@@ -558,7 +589,10 @@ SELECT p.pipeline,
        CASE WHEN c.oid IS NOT NULL THEN d.relid END AS relation,
        d.run_id,
        d.count_rows,
-       d.table_size
+       d.table_size,
+       EXISTS (SELECT FROM etl.output_lost l
+               WHERE l.pipeline_id = d.pipeline_id AND l.schema_name = d.schema_name
+                 AND l.process_name = d.process_name) AS lost
 FROM etl.output_data d
 JOIN etl.pipeline_data p ON p.pipeline_id = d.pipeline_id
 LEFT JOIN pg_class c ON c.oid = d.relid
@@ -704,11 +738,13 @@ COMMENT ON COLUMN etl.metadata.kind IS
 'query: makes a table; command: statements, executed in one transaction; command alone: one statement outside any transaction block';
 
 COMMENT ON VIEW etl.output IS
-'The tables that the visible pipelines made, as last published.  A table that is not here is never touched.';
+'The tables that the visible pipelines made, as last published, and whether they still have their rows.  A table that is not here is never touched.';
 COMMENT ON COLUMN etl.output.schema_name IS 'the target schema that it was published in';
 COMMENT ON COLUMN etl.output.relation IS 'the table; NULL if it was dropped';
 COMMENT ON COLUMN etl.output.run_id IS 'the run that its rows come from';
 COMMENT ON COLUMN etl.output.count_rows IS 'its rows when it was published';
+COMMENT ON COLUMN etl.output.lost IS
+'true: its rows are gone: it is not logged and the server has crashed since (or is a standby), or it was dropped; a run of the pipeline makes it again';
 COMMENT ON COLUMN etl.output.table_size IS 'bytes, with everything that belongs to it, when it was published';
 
 COMMENT ON VIEW etl.run_log IS 'The runs of the visible pipelines, dropped ones included.';

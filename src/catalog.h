@@ -135,6 +135,8 @@ typedef struct Occupant
 	char	   *name;
 	Oid			relid;			/* InvalidOid: a type that is not a table's */
 	Oid			registered;		/* what the registry has for that name */
+	bool		lost;			/* the registered table is empty since a crash */
+	char	   *needs_log;		/* it is logged, and this needs it to be; or NULL */
 } Occupant;
 
 extern List *catalog_load_occupants(int32 pipeline_id, const char *schema,
@@ -143,6 +145,18 @@ extern List *catalog_load_occupants(int32 pipeline_id, const char *schema,
 extern void catalog_register_output(int32 pipeline_id, const char *schema,
 									const char *process_name, Oid relid,
 									int64 run_id, int64 count_rows, int64 table_size);
+
+/*
+ * The tables of all pipelines, with their partitions, that the registry has and
+ * that are empty since a crash: of Oid.
+ */
+extern List *catalog_load_lost(void);
+
+/*
+ * Sees to it that there is a token for what is published from now on: see
+ * etl.survival_data.
+ */
+extern void catalog_write_survival_token(void);
 
 /* ---- runs ---- */
 

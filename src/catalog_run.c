@@ -15,10 +15,13 @@
 #include "catalog_row.h"
 #include "spi.h"
 
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 
 /* ---- words ---- */
 
@@ -164,14 +167,31 @@ List *
 catalog_load_occupants(int32 pipeline_id, const char *schema, const List *names)
 {
 	static EtlStatement statement = {
-		.sql = "SELECT c.relname::text, c.oid, o.relid"
+		.sql = "SELECT c.relname::text, c.oid, o.relid,"
+		" EXISTS (SELECT FROM etl.output_lost l WHERE l.pipeline_id = $1 AND l.schema_name = $2"
+		"  AND l.process_name = c.relname::text),"
+		/* what needs the table to be logged, if it is */
+		" CASE WHEN o.relid = c.oid AND c.relpersistence = 'p' AND NOT EXISTS"
+		"  (SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class l ON l.oid = i.inhrelid"
+		"   WHERE i.inhparent = c.oid AND l.relpersistence = 'u')"
+		" THEN COALESCE("
+		"  (SELECT pg_catalog.format('foreign key %I of table %s', k.conname, k.conrelid::pg_catalog.regclass)"
+		"   FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class f ON f.oid = k.conrelid"
+		"   WHERE k.confrelid = c.oid AND k.contype = 'f' AND f.relpersistence = 'p'"
+		"    AND k.conparentid = 0 ORDER BY k.oid LIMIT 1),"
+		"  (SELECT pg_catalog.format('publication %I', u.pubname) FROM pg_catalog.pg_publication u"
+		"   WHERE u.puballtables"
+		"    OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = u.oid AND r.prrelid = c.oid)"
+		"    OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace s"
+		"     WHERE s.pnpubid = u.oid AND s.pnnspid = c.relnamespace)"
+		"   ORDER BY u.oid LIMIT 1)) END"
 		" FROM pg_catalog.pg_namespace n"
 		" JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid"
 		" LEFT JOIN etl.output_data o ON o.pipeline_id = $1 AND o.schema_name = $2"
 		"  AND o.process_name = c.relname::text"
 		" WHERE n.nspname = $2::name AND c.relname = ANY ($3::name[])"
 		" UNION ALL"
-		" SELECT t.typname::text, NULL, NULL"
+		" SELECT t.typname::text, NULL, NULL, false, NULL"
 		" FROM pg_catalog.pg_namespace n"
 		" JOIN pg_catalog.pg_type t ON t.typnamespace = n.oid"
 		" WHERE n.nspname = $2::name AND t.typname = ANY ($3::name[])"
@@ -200,6 +220,8 @@ catalog_load_occupants(int32 pipeline_id, const char *schema, const List *names)
 		occupant->name = row_get_text(&row);
 		occupant->relid = row_get_oid(&row);
 		occupant->registered = row_get_oid(&row);
+		occupant->lost = row_get_bool(&row, false);
+		occupant->needs_log = row_get_text(&row);
 		occupants = lappend(occupants, occupant);
 	}
 	etl_spi_end(&spi);
@@ -213,11 +235,12 @@ catalog_register_output(int32 pipeline_id, const char *schema, const char *proce
 {
 	static EtlStatement statement = {
 		.sql = "INSERT INTO etl.output_data"
-		" (pipeline_id, schema_name, process_name, relid, run_id, count_rows, table_size)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7)"
+		" (pipeline_id, schema_name, process_name, relid, run_id, count_rows, table_size, token)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT s.token FROM etl.survival_data s))"
 		" ON CONFLICT (pipeline_id, schema_name, process_name) DO UPDATE"
 		" SET relid = excluded.relid, run_id = excluded.run_id,"
-		"  count_rows = excluded.count_rows, table_size = excluded.table_size",
+		"  count_rows = excluded.count_rows, table_size = excluded.table_size,"
+		"  token = excluded.token",
 		.nargs = 7,
 		.argtypes = {INT4OID, TEXTOID, TEXTOID, OIDOID, INT8OID, INT8OID, INT8OID}
 	};
@@ -231,6 +254,79 @@ catalog_register_output(int32 pipeline_id, const char *schema, const char *proce
 	params_put_int64_unless(&params, count_rows, count_rows < 0);
 	params_put_int64_unless(&params, table_size, table_size < 0);
 	catalog_execute_write(&statement, &params);
+}
+
+List *
+catalog_load_lost(void)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT l.relid::pg_catalog.oid FROM etl.output_lost l WHERE l.exists"
+		" UNION ALL"
+		" SELECT i.inhrelid FROM etl.output_lost l"
+		" JOIN pg_catalog.pg_inherits i ON i.inhparent = l.relid WHERE l.exists"
+	};
+	Params		params = {.n = 0};
+	EtlSpi		spi;
+	List	   *relids = NIL;
+	uint64		n;
+
+	etl_spi_begin(&spi);
+	n = catalog_execute(&statement, &params, true);
+	MemoryContextSwitchTo(spi.caller);
+	for (uint64 i = 0; i < n; i++)
+	{
+		Row			row;
+
+		row_open(&row, i);
+		relids = lappend_oid(relids, row_get_oid(&row));
+	}
+	etl_spi_end(&spi);
+
+	return relids;
+}
+
+void
+catalog_write_survival_token(void)
+{
+	static EtlStatement statement = {
+		.sql = "INSERT INTO etl.survival_data SELECT WHERE NOT EXISTS"
+		" (SELECT FROM etl.survival_data) ON CONFLICT DO NOTHING"
+	};
+	Params		params = {.n = 0};
+
+	catalog_execute_write(&statement, &params);
+}
+
+PG_FUNCTION_INFO_V1(etl_survival_token);
+
+/* The table cannot be opened during recovery, so this cannot be plain SQL. */
+Datum
+etl_survival_token(PG_FUNCTION_ARGS)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT s.token FROM etl.survival_data s"
+	};
+	Params		params = {.n = 0};
+	EtlSpi		spi;
+	pg_uuid_t  *token = NULL;
+
+	if (RecoveryInProgress())
+		PG_RETURN_NULL();
+
+	etl_spi_begin(&spi);
+	if (catalog_execute(&statement, &params, true) > 0)
+	{
+		Row			row;
+
+		row_open(&row, 0);
+		token = MemoryContextAlloc(spi.caller, sizeof(pg_uuid_t));
+		*token = *DatumGetUUIDP(row.values[0]);
+	}
+	etl_spi_end(&spi);
+
+	if (token == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_UUID_P(token);
 }
 
 /* ---- runs ---- */

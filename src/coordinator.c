@@ -187,6 +187,8 @@ coordinator_insert_run(RunState *run)
 		lock_run(run->run_id);
 	}
 	catalog_bury_runs(run->pipeline->id, run->run_id);
+	catalog_write_survival_token();
+	run->lost_outputs = catalog_load_lost() != NIL;
 
 	coordinator_write_row(run, run->run_id, run->nselected);
 	runstate_commit(run);
@@ -229,6 +231,7 @@ coordinator_share(RunState *run)
 	run->shared->owner = run->request->owner;
 	run->shared->staging = run->staging;
 	run->shared->settings = run->request->settings;
+	run->shared->lost_outputs = run->lost_outputs;
 	/* who waits for the beginning only is about to go on */
 	if (run->request->waits && request_waiting_pid(run->server) != 0)
 	{

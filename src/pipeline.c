@@ -38,6 +38,8 @@ typedef struct OccupantEntry
 	char		name[NAMEDATALEN];	/* hash key */
 	Oid			relid;
 	Oid			registered;
+	bool		lost;
+	const char *needs_log;
 } OccupantEntry;
 
 static HTAB *
@@ -474,9 +476,11 @@ load_occupants(const PipelineGraph *graph, const List *names)
 		{
 			entry->relid = occupant->relid;
 			entry->registered = occupant->registered;
+			entry->lost = occupant->lost;
+			entry->needs_log = occupant->needs_log;
 		}
 	}
-	list_free_deep(occupants);
+	list_free(occupants);
 
 	return table;
 }
@@ -541,7 +545,19 @@ pipeline_check_unselected(const PipelineGraph *graph, const bool *selected)
 		entry = hash_search(occupants, step->process_name, HASH_FIND, NULL);
 		if (publishes(step) && entry != NULL && OidIsValid(entry->relid) &&
 			entry->relid == entry->registered)
+		{
+			if (entry->lost)
+				ereport(ERROR,
+						(errcode(ERRCODE_ETL_OUTPUT_LOST),
+						 errmsg("step \"%s\" reads step \"%s\", which is not selected and whose rows are lost",
+								graph->steps[user[i]]->process_name, step->process_name),
+						 errdetail("The server has crashed since table %s was published, and it is not logged.",
+								   quote_qualified_identifier(graph->pipeline->target_schema,
+															  step->process_name)),
+						 errhint("Select it too, for example with \"+%s\".",
+								 graph->steps[user[i]]->process_name)));
 			continue;
+		}
 
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -592,9 +608,21 @@ pipeline_check_targets(const PipelineGraph *graph, const bool *selected)
 		if (!is_selected(selected, i) || !publishes(step))
 			continue;
 		entry = hash_search(occupants, step->process_name, HASH_FIND, NULL);
-		if (entry == NULL ||
-			(OidIsValid(entry->relid) && entry->relid == entry->registered))
+		if (entry == NULL)
 			continue;
+		if (OidIsValid(entry->relid) && entry->relid == entry->registered)
+		{
+			if (entry->needs_log != NULL && !pipeline_is_logged(graph, i))
+				ereport(ERROR,
+						(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+						 errmsg("table %s cannot become unlogged",
+								quote_qualified_identifier(schema, step->process_name)),
+						 errdetail("It was published as a logged table, and %s needs that.",
+								   entry->needs_log),
+						 errhint("Set persist of step \"%s\" to true, or drop what needs it.",
+								 step->process_name)));
+			continue;
+		}
 
 		if (OidIsValid(entry->relid))
 			ereport(ERROR,

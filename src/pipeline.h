@@ -103,7 +103,9 @@ extern List *pipeline_selection_from_array(ArrayType *array);
 /*
  * For a run of some of the steps: the table of a step that is not selected, but
  * that a selected step's SQL refers to, must be there from an earlier run, under
- * its name and with the OID that was registered.  Raises object_not_in_prerequisite_state.
+ * its name and with the OID that was registered.  Raises
+ * object_not_in_prerequisite_state, and ERRCODE_ETL_OUTPUT_LOST where a crash has
+ * emptied it.
  */
 extern void pipeline_check_unselected(const PipelineGraph *graph, const bool *selected);
 
@@ -111,7 +113,9 @@ extern void pipeline_check_unselected(const PipelineGraph *graph, const bool *se
  * The names that the run wants to publish under must be free, or be taken by
  * the tables that the registry has for them.  Raises duplicate_table (or
  * duplicate_object for a type), and undefined_schema where there is no target
- * schema for them.  selected may be NULL: all steps.
+ * schema for them; dependent_objects_still_exist where a foreign key or a
+ * publication needs a logged table that would become unlogged.  selected may be
+ * NULL: all steps.
  */
 extern void pipeline_check_targets(const PipelineGraph *graph, const bool *selected);
 

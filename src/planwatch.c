@@ -28,6 +28,7 @@
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 /* Bounds of what is kept of one attempt. */
@@ -89,6 +90,26 @@ look_at_joins(PlanState *state, void *arg)
 	return planstate_tree_walker(state, look_at_joins, arg);
 }
 
+/* ---- tables that are empty since a crash ---- */
+
+static void
+look_for_lost(const PlannedStmt *plan)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->rtable)
+	{
+		const RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_RELATION && list_member_oid(watch.lost, rte->relid))
+			ereport(ERROR,
+					(errcode(ERRCODE_ETL_OUTPUT_LOST),
+					 errmsg("the rows of table \"%s\" are lost", get_rel_name(rte->relid)),
+					 errdetail("A pipeline has made it as an unlogged table, and the server has crashed since."),
+					 errhint("Run that pipeline again first: see etl.output.")));
+	}
+}
+
 /* ---- plans as JSON ---- */
 
 /* The element that EXPLAIN's array has for a statement. */
@@ -148,6 +169,8 @@ planwatch_start(QueryDesc *desc, int eflags)
 {
 	bool		look = watching && nesting == 0 && (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0;
 
+	if (watching && watch.lost != NIL)
+		look_for_lost(desc->plannedstmt);
 	if (look && watch.keep)
 		desc->instrument_options |= watch.timing ?
 			(INSTRUMENT_TIMER | INSTRUMENT_ROWS | INSTRUMENT_BUFFERS) : INSTRUMENT_ROWS;
@@ -254,7 +277,7 @@ planwatch_begin(const PlanWatch *wanted)
 	watched_bytes = 0;
 	watch_warnings = NIL;
 	nesting = 0;
-	watching = watch.keep || watch.broadcast;
+	watching = watch.keep || watch.broadcast || watch.lost != NIL;
 }
 
 void

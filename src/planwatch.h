@@ -17,6 +17,7 @@ typedef struct PlanWatch
 	bool		keep;			/* their plans */
 	bool		timing;			/* with times and buffers of every node */
 	bool		broadcast;		/* a warning where a side to be hashed is too large */
+	List	   *lost;			/* of Oid: an error where one of these is read */
 } PlanWatch;
 
 /* Once in a process that executes steps. */
@@ -25,8 +26,9 @@ extern void planwatch_install(void);
 /*
  * From now on statements at top level are watched: a query step's query, the
  * statements of a command, and those of a DO block or procedure that it calls;
- * not what functions execute while a statement runs.  What is noted lives in the
- * current memory context, which the transaction's end must not delete.
+ * not what functions execute while a statement runs, but for lost tables, which
+ * nobody may read (ERRCODE_ETL_OUTPUT_LOST).  What is noted lives in the current
+ * memory context, which the transaction's end must not delete.
  */
 extern void planwatch_begin(const PlanWatch *wanted);
 

@@ -92,6 +92,7 @@ typedef struct RunShared
 	Oid			owner;
 	Oid			staging;		/* schema */
 	RunSettings settings;
+	bool		lost_outputs;	/* the registry has some: see catalog_load_lost */
 	PGPROC	   *coordinator;
 	int			nwaiting;		/* the session that waits for the run, and those */
 	int			waiting[ETL_MAX_NESTING];	/* that wait for it as a step's run */

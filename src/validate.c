@@ -275,10 +275,17 @@ static void
 validate_pipeline(Validation *v)
 {
 	Subject		subject = {.step = THE_PIPELINE};
-	ErrorData  *error;
 
 	(void) passes(v, check_owner, &subject);
 	(void) passes(v, check_schema, &subject);
+}
+
+/* What is logged depends on the graph. */
+static void
+validate_targets(Validation *v)
+{
+	Subject		subject = {.step = THE_PIPELINE};
+	ErrorData  *error;
 
 	/* step by step only if there is anything to be found */
 	error = attempt(v, check_target, &subject);
@@ -794,6 +801,7 @@ etl_validate(PG_FUNCTION_ARGS)
 	v = begin_validation(pipeline, version);
 	validate_pipeline(v);
 	validate_graph(v);
+	validate_targets(v);
 	validate_steps(v);
 
 	InitMaterializedSRF(fcinfo, 0);

@@ -67,6 +67,7 @@ typedef struct Attempt
 	Step	   *step;
 	List	   *statements;		/* of RawStmt, resolved */
 	bool		reads_partitions;	/* some step that it reads has "repartition" */
+	List	   *lost;			/* of Oid: tables that are empty since a crash */
 	LocalTransactionId lxid;	/* of the transaction that executes it; 0: none yet */
 	bool		inserted;		/* is the RUNNING row committed? */
 	TimestampTz started;
@@ -201,6 +202,9 @@ worker_prepare(Attempt *attempt)
 	attempt->statements = refs_parse(step->sql_query);
 	refs_retarget(attempt->statements, worker_resolve, attempt);
 
+	if (worker_run->lost_outputs)
+		attempt->lost = catalog_load_lost();
+
 	worker_set_search_path();
 	params = shm_params(worker_run);
 	if (params != NULL)
@@ -262,14 +266,15 @@ worker_execute(Attempt *attempt)
 }
 
 static void
-worker_watch(const Step *step)
+worker_watch(const Attempt *attempt)
 {
 	PlanWatch	wanted = {0};
 
 	MemoryContextSwitchTo(worker_context);
 	wanted.keep = worker_run->settings.keep_plans != KEEP_PLANS_OFF;
 	wanted.timing = worker_run->settings.plan_timing;
-	wanted.broadcast = step->broadcast;
+	wanted.broadcast = attempt->step->broadcast;
+	wanted.lost = attempt->lost;
 	planwatch_begin(&wanted);
 }
 
@@ -445,7 +450,7 @@ worker_make_attempt(WorkerSlot *slot)
 		worker_prepare(attempt);
 		RESUME_CANCEL_INTERRUPTS();
 
-		worker_watch(attempt->step);
+		worker_watch(attempt);
 		worker_execute(attempt);
 
 		worker_measure(attempt);
