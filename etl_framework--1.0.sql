@@ -90,6 +90,8 @@ CREATE TABLE etl.step_data (
     max_attempts    int,
     step_timeout    interval,
     description     text,
+    partition_key     text,              -- chosen by the extension, see src/partkey.c
+    partition_readers text[],            -- the steps that it was chosen for
     PRIMARY KEY (pipeline_id, step_id, from_version),
     CHECK (until_version > from_version)
 );
@@ -100,6 +102,8 @@ CREATE TABLE etl.step_data (
 -- has nothing but the name to offer; look-ups by name hide the other columns
 -- from the primary key.
 CREATE UNIQUE INDEX step_data_name ON etl.step_data (process_name, pipeline_id) WHERE until_version IS NULL;
+CREATE INDEX step_data_keyless ON etl.step_data (pipeline_id)
+    WHERE until_version IS NULL AND repartition IS NOT NULL AND repartition_by IS NULL AND partition_key IS NULL;
 CREATE INDEX step_data_history ON etl.step_data USING hash (process_name);
 
 CREATE SEQUENCE etl.run_id_seq AS bigint;

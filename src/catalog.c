@@ -164,7 +164,7 @@ catalog_load_pipeline(int32 pipeline_id, int32 version)
 	"max_attempts, step_timeout, persist"
 #define STEP_BODY_COLUMNS \
 	"sql_query, broadcast, cache, repartition, repartition_by, indexes, checks, " \
-	"settings, description"
+	"settings, description, partition_key, partition_readers"
 
 static Step *
 read_step(uint64 number, bool with_body)
@@ -197,30 +197,38 @@ read_step(uint64 number, bool with_body)
 		step->checks = row_get_list(&row);
 		step->settings = row_get_list(&row);
 		step->description = row_get_text(&row);
+		step->partition_key = row_get_text(&row);
+		step->partition_readers = row_get_list(&row);
 	}
 
 	return step;
 }
 
 static List *
-query_steps(EtlStatement *statement, int32 pipeline_id, int32 version, bool with_body)
+query_steps(EtlStatement *statement, const Params *params, bool with_body)
 {
-	Params		params = {.n = 0};
 	EtlSpi		spi;
 	List	   *steps = NIL;
 	uint64		n;
 
-	params_put_int32(&params, pipeline_id);
-	params_put_int32(&params, version);
-
 	etl_spi_begin(&spi);
-	n = catalog_execute(statement, &params, true);
+	n = catalog_execute(statement, params, true);
 	MemoryContextSwitchTo(spi.caller);
 	for (uint64 i = 0; i < n; i++)
 		steps = lappend(steps, read_step(i, with_body));
 	etl_spi_end(&spi);
 
 	return steps;
+}
+
+static List *
+query_version(EtlStatement *statement, int32 pipeline_id, int32 version, bool with_body)
+{
+	Params		params = {.n = 0};
+
+	params_put_int32(&params, pipeline_id);
+	params_put_int32(&params, version);
+	return query_steps(statement, &params, with_body);
 }
 
 #define STEPS_OF_VERSION \
@@ -237,7 +245,7 @@ catalog_load_steps(int32 pipeline_id, int32 version)
 		.argtypes = {INT4OID, INT4OID}
 	};
 
-	return query_steps(&statement, pipeline_id, version, false);
+	return query_version(&statement, pipeline_id, version, false);
 }
 
 List *
@@ -249,7 +257,7 @@ catalog_load_steps_with_bodies(int32 pipeline_id, int32 version)
 		.argtypes = {INT4OID, INT4OID}
 	};
 
-	return query_steps(&statement, pipeline_id, version, true);
+	return query_version(&statement, pipeline_id, version, true);
 }
 
 /* The one step that the statement finds, or NULL. */
@@ -303,6 +311,41 @@ catalog_find_step(int32 pipeline_id, const char *process_name)
 	params_put_int32(&params, pipeline_id);
 	params_put_text(&params, process_name);
 	return query_step(&statement, &params);
+}
+
+List *
+catalog_load_keyless_steps(int32 pipeline_id)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT " STEP_GRAPH_COLUMNS ", " STEP_BODY_COLUMNS
+		" FROM etl.step_data WHERE pipeline_id = $1 AND until_version IS NULL"
+		" AND repartition IS NOT NULL AND repartition_by IS NULL AND partition_key IS NULL"
+		" ORDER BY step_id",
+		.nargs = 1,
+		.argtypes = {INT4OID}
+	};
+	Params		params = {.n = 0};
+
+	params_put_int32(&params, pipeline_id);
+	return query_steps(&statement, &params, true);
+}
+
+List *
+catalog_load_readers(int32 pipeline_id, const List *references, int32 except)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT " STEP_GRAPH_COLUMNS ", " STEP_BODY_COLUMNS
+		" FROM etl.step_data WHERE pipeline_id = $1 AND until_version IS NULL"
+		" AND reads && $2 AND step_id <> $3 ORDER BY step_id",
+		.nargs = 3,
+		.argtypes = {INT4OID, TEXTARRAYOID, INT4OID}
+	};
+	Params		params = {.n = 0};
+
+	params_put_int32(&params, pipeline_id);
+	params_put_list(&params, references);
+	params_put_int32(&params, except);
+	return query_steps(&statement, &params, true);
 }
 
 bool
@@ -544,13 +587,13 @@ catalog_write_step(int32 pipeline_id, int32 version, const Step *step)
 		.sql = "INSERT INTO etl.step_data"
 		" (pipeline_id, from_version, " STEP_GRAPH_COLUMNS ", " STEP_BODY_COLUMNS ")"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,"
-		"  $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)",
-		.nargs = 22,
+		"  $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)",
+		.nargs = 24,
 		.argtypes = {INT4OID, INT4OID,
 			INT4OID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4OID,
 			BOOLOID, INT4OID, INTERVALOID, BOOLOID,
 			TEXTOID, BOOLOID, BOOLOID, INT4OID, TEXTARRAYOID, TEXTARRAYOID,
-			TEXTARRAYOID, TEXTARRAYOID, TEXTOID
+			TEXTARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTARRAYOID
 		}
 	};
 	Params		params = {.n = 0};
@@ -581,6 +624,8 @@ catalog_write_step(int32 pipeline_id, int32 version, const Step *step)
 	params_put_list_or_null(&params, step->checks);
 	params_put_list_or_null(&params, step->settings);
 	params_put_text(&params, step->description);
+	params_put_text(&params, step->partition_key);
+	params_put_list_or_null(&params, step->partition_readers);
 	catalog_execute(&insert, &params, false);
 	etl_spi_end(&spi);
 }

@@ -71,6 +71,8 @@ typedef struct Step
 	bool		cache;
 	int32		repartition;	/* 0: none */
 	List	   *repartition_by; /* of char * */
+	char	   *partition_key;	/* chosen where repartition_by is NIL; or NULL */
+	List	   *partition_readers;	/* of char *: the steps that it was chosen for */
 	List	   *indexes;		/* of char * */
 	List	   *checks;			/* of char * */
 	List	   *settings;		/* of char *, 'name=value' */
@@ -263,6 +265,14 @@ extern void catalog_remove_step(int32 pipeline_id, int32 version, int32 step_id)
 
 /* The newest version's step of that name, with its body; NULL if none. */
 extern Step *catalog_find_step(int32 pipeline_id, const char *process_name);
+
+/*
+ * The newest version's steps, with bodies, that are repartitioned and whose key
+ * neither the user has given nor partkey.c has chosen; and those that refer to
+ * a step by one of these references (of char *), but for the step itself.
+ */
+extern List *catalog_load_keyless_steps(int32 pipeline_id);
+extern List *catalog_load_readers(int32 pipeline_id, const List *references, int32 except);
 
 /* Does the newest version have a step of this id? */
 extern bool catalog_step_id_is_used(int32 pipeline_id, int32 step_id);

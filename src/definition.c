@@ -22,6 +22,7 @@
 #include "field.h"
 #include "lock.h"
 #include "nearest.h"
+#include "partkey.h"
 #include "pipeline.h"
 #include "refs.h"
 #include "retry.h"
@@ -636,6 +637,7 @@ etl_add_step(PG_FUNCTION_ARGS)
 	char	   *name = field_text_argument(fcinfo, 0, "pipeline");
 	char	   *process_name = field_text_argument(fcinfo, 1, "process_name");
 	Pipeline   *pipeline = definition_open(name, "etl.add_step()");
+	int32		version;
 	Step		step;
 
 	definition_default_step(&step);
@@ -649,7 +651,9 @@ etl_add_step(PG_FUNCTION_ARGS)
 				 errmsg("pipeline \"%s\" already has a step \"%s\"", name, process_name)));
 	step.step_id = choose_step_id(pipeline, fcinfo);
 	definition_check_step(pipeline, &step);
-	catalog_write_step(pipeline->id, catalog_begin_version(pipeline->id), &step);
+	version = catalog_begin_version(pipeline->id);
+	catalog_write_step(pipeline->id, version, &step);
+	partkey_settle(pipeline, version, list_make1(&step));
 
 	PG_RETURN_INT32(step.step_id);
 }
@@ -670,7 +674,13 @@ etl_alter_step(PG_FUNCTION_ARGS)
 					   &defaults, fixed_step_fields, changes);
 	definition_check_step(pipeline, &changed);
 	if (!definition_step_equal(old, &changed))
-		catalog_write_step(pipeline->id, catalog_begin_version(pipeline->id), &changed);
+	{
+		int32		version = catalog_begin_version(pipeline->id);
+
+		partkey_carry(&changed, old);
+		catalog_write_step(pipeline->id, version, &changed);
+		partkey_settle(pipeline, version, list_make1(&changed));
+	}
 
 	PG_RETURN_VOID();
 }

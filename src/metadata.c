@@ -20,6 +20,7 @@
 #include "definition.h"
 #include "field.h"
 #include "nearest.h"
+#include "partkey.h"
 #include "pipeline.h"
 
 #include "fmgr.h"
@@ -499,6 +500,7 @@ static int32
 write_rows(const Pipeline *pipeline, List *changed)
 {
 	int32		version = catalog_begin_version(pipeline->id);
+	List	   *steps = NIL;
 	ListCell   *lc;
 
 	foreach(lc, changed)
@@ -511,7 +513,14 @@ write_rows(const Pipeline *pipeline, List *changed)
 			catalog_remove_step(pipeline->id, version, row->old->step_id);
 	}
 	foreach(lc, changed)
-		catalog_write_step(pipeline->id, version, &((const MetadataRow *) lfirst(lc))->step);
+	{
+		MetadataRow *row = lfirst(lc);
+
+		partkey_carry(&row->step, row->old);
+		catalog_write_step(pipeline->id, version, &row->step);
+		steps = lappend(steps, &row->step);
+	}
+	partkey_settle(pipeline, version, steps);
 
 	return version;
 }

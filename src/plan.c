@@ -300,6 +300,20 @@ join_names(const List *names)
 	return text.data;
 }
 
+/* Which it is, and why. */
+static char *
+partition_key_in_words(const Step *step)
+{
+	if (step->repartition_by != NIL)
+		return join_names(step->repartition_by);
+	if (step->partition_key != NULL)
+		return psprintf("%s, on which %s %s", step->partition_key,
+						join_names(step->partition_readers),
+						list_length(step->partition_readers) == 1 ?
+						"joins or groups" : "join or group");
+	return "the first column that can be hashed, as no step is known to join or group on one";
+}
+
 static List *
 flags_in_words(const PipelineGraph *graph, int index)
 {
@@ -315,9 +329,7 @@ flags_in_words(const PipelineGraph *graph, int index)
 			flags = lappend(flags, "written into shared buffers");
 		if (step->repartition > 0)
 			flags = lappend(flags, psprintf("%d hash partitions by %s", step->repartition,
-											step->repartition_by == NIL ?
-											"the first column that can be hashed" :
-											join_names(step->repartition_by)));
+											partition_key_in_words(step)));
 		foreach(lc, step->indexes)
 			flags = lappend(flags, psprintf("index %s", (const char *) lfirst(lc)));
 		if (!step->keep)

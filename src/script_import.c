@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "definition.h"
+#include "partkey.h"
 #include "script.h"
 
 #include "fmgr.h"
@@ -67,6 +68,7 @@ place_step(const Pipeline *pipeline, HTAB *old_steps, const ScriptStep *step, in
 	}
 	old->stays = true;
 	step->step->step_id = old->step->step_id;
+	partkey_carry(step->step, old->step);
 	return !definition_step_equal(old->step, step->step);
 }
 
@@ -117,6 +119,7 @@ etl_define(PG_FUNCTION_ARGS)
 			version = catalog_begin_version(pipeline->id);
 		catalog_write_step(pipeline->id, version, lfirst(lc));
 	}
+	partkey_settle(pipeline, version, changed);
 
 	PG_RETURN_INT32(version != 0 ? version : pipeline->version);
 }

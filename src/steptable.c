@@ -123,20 +123,40 @@ partition_name(const char *parent, int number)
 }
 
 /*
- * The first column that rows can be hashed by.  That its type has an operator
- * class is not enough: for an array or a row, that depends on what is inside.
+ * That a type has an operator class is not enough: for an array or a row, it
+ * depends on what is inside.
  */
-static List *
-choose_partition_key(TupleDesc desc)
+static bool
+is_hashable(Form_pg_attribute att)
+{
+	TypeCacheEntry *type = lookup_type_cache(att->atttypid, TYPECACHE_HASH_EXTENDED_PROC);
+
+	return OidIsValid(GetDefaultOpClass(att->atttypid, HASH_AM_OID)) &&
+		OidIsValid(type->hash_extended_proc);
+}
+
+static Form_pg_attribute
+find_column(TupleDesc desc, const char *name)
 {
 	for (int i = 0; i < desc->natts; i++)
 	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		TypeCacheEntry *type = lookup_type_cache(att->atttypid,
-												 TYPECACHE_HASH_EXTENDED_PROC);
+		if (strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
+			return TupleDescAttr(desc, i);
+	}
+	return NULL;
+}
 
-		if (OidIsValid(GetDefaultOpClass(att->atttypid, HASH_AM_OID)) &&
-			OidIsValid(type->hash_extended_proc))
+static List *
+choose_partition_key(const char *chosen, TupleDesc desc)
+{
+	Form_pg_attribute att = chosen != NULL ? find_column(desc, chosen) : NULL;
+
+	if (att != NULL && is_hashable(att))
+		return list_make1(pstrdup(chosen));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		att = TupleDescAttr(desc, i);
+		if (is_hashable(att))
 			return list_make1(pstrdup(NameStr(att->attname)));
 	}
 
@@ -148,28 +168,19 @@ choose_partition_key(TupleDesc desc)
 	return NIL;					/* keep compiler quiet */
 }
 
-static bool
-has_column(TupleDesc desc, const char *name)
-{
-	for (int i = 0; i < desc->natts; i++)
-		if (strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
-			return true;
-	return false;
-}
-
 List *
-steptable_partition_key(List *partition_by, TupleDesc desc)
+steptable_partition_key(List *partition_by, const char *chosen, TupleDesc desc)
 {
 	ListCell   *cell;
 
 	if (partition_by == NIL)
-		return choose_partition_key(desc);
+		return choose_partition_key(chosen, desc);
 
 	foreach(cell, partition_by)
 	{
 		const char *name = lfirst(cell);
 
-		if (!has_column(desc, name))
+		if (find_column(desc, name) == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
 					 errmsg("column \"%s\" named in partition key does not exist", name),
@@ -187,7 +198,7 @@ partition_spec(const StepTable *table, TupleDesc desc)
 
 	spec->strategy = PARTITION_SPEC_HASH;
 	spec->location = -1;
-	foreach(cell, steptable_partition_key(table->partition_by, desc))
+	foreach(cell, steptable_partition_key(table->partition_by, table->partition_key, desc))
 	{
 		PartitionElem *key = makeNode(PartitionElem);
 

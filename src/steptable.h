@@ -22,7 +22,8 @@ typedef struct StepTable
 	bool		logged;			/* persist; else unlogged */
 	int			partitions;		/* 0: one heap; else 1 to ETL_MAX_PARTITIONS
 								 * hash partitions */
-	List	   *partition_by;	/* of char *: column names; NIL: the first hashable column */
+	List	   *partition_by;	/* of char *: column names; NIL: one is chosen */
+	const char *partition_key;	/* the choice, if the table can have it; or NULL */
 } StepTable;
 
 /*
@@ -46,10 +47,11 @@ extern void steptable_check_collation(Form_pg_attribute column);
 
 /*
  * The columns (char *) that a partitioned table of these rows gets as its key:
- * partition_by, or where that is NIL the first column that can be hashed.  Raises
+ * partition_by; where that is NIL the chosen column, if there is one of that
+ * name and it can be hashed; else the first column that can be.  Raises
  * undefined_column, invalid_table_definition.
  */
-extern List *steptable_partition_key(List *partition_by, TupleDesc desc);
+extern List *steptable_partition_key(List *partition_by, const char *chosen, TupleDesc desc);
 
 /* heap, TOAST, indexes, free space and visibility maps; with all partitions */
 extern int64 steptable_size(Oid relid);

@@ -495,7 +495,7 @@ check_partitions(Validation *v, Subject *subject)
 	TupleDesc	desc = subject->analysis.desc;
 	ListCell   *lc;
 
-	subject->partition_key = steptable_partition_key(step->repartition_by, desc);
+	subject->partition_key = steptable_partition_key(step->repartition_by, step->partition_key, desc);
 	foreach(lc, subject->partition_key)
 	{
 		for (int i = 0; i < desc->natts; i++)

@@ -245,6 +245,7 @@ worker_execute(Attempt *attempt)
 		target.cache_limit = worker_run->settings.cache_limit;
 		target.table.partitions = step->repartition;
 		target.table.partition_by = step->repartition_by;
+		target.table.partition_key = step->partition_key;
 		target.indexes = step->indexes;
 		materialize_query(linitial_node(RawStmt, attempt->statements),
 						  step->sql_query, &target, &result);

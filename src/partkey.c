@@ -1,0 +1,483 @@
+/*-------------------------------------------------------------------------
+ *
+ * partkey.c
+ *	  The column that a repartitioned step's table is partitioned by, where the
+ *	  user does not say.
+ *
+ * Partition-wise, a join can be done whose conditions include equality of the key's
+ * column, and an aggregation whose groups include it: one column serves more
+ * readers than several would.  So each reader has a vote for every column that it
+ * joins on, or groups by, and the column with the most votes wins; of several the
+ * one that is joined on more often, and then the first by name.
+ *
+ * A column that one of the step's own unique indexes does not contain cannot be
+ * the key of its table.
+ *
+ * All is read from parse trees: sources need not exist when a step is defined, nor
+ * other steps.  A column without its table's name counts where the table is the
+ * only one in the FROM clause, or where the step's own SQL shows that it has such a
+ * column.  What cannot be known that way has no vote.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "partkey.h"
+#include "refs.h"
+#include "stepindex.h"
+
+#include "nodes/nodeFuncs.h"
+#include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+
+/* The schema that references to the step get for the time of the walk. */
+#define MARKER	"pg_etl_partkey"
+
+typedef struct Vote
+{
+	const char *column;
+	bool		joined;			/* by the reader that is being looked at */
+	bool		grouped;
+	int			njoins;			/* how many readers */
+	int			ngroups;
+	List	   *readers;		/* of char *: their names */
+} Vote;
+
+typedef struct Election
+{
+	const Pipeline *pipeline;
+	const Step *step;
+	List	   *columns;		/* of char *: its own; NIL: not known */
+	List	   *votes;			/* of Vote * */
+} Election;
+
+/* One query level of a reader. */
+typedef struct Level
+{
+	Election   *election;
+	List	   *aliases;		/* of char *: the names that the step has in it */
+	int			nrelations;		/* in its FROM clause */
+} Level;
+
+/* ---- votes ---- */
+
+static Vote *
+find_vote(Election *election, const char *column)
+{
+	ListCell   *lc;
+	Vote	   *vote;
+
+	foreach(lc, election->votes)
+	{
+		vote = lfirst(lc);
+		if (strcmp(vote->column, column) == 0)
+			return vote;
+	}
+	vote = palloc0(sizeof(Vote));
+	vote->column = pstrdup(column);
+	election->votes = lappend(election->votes, vote);
+	return vote;
+}
+
+/* A reader has been looked at as a whole. */
+static void
+count_reader(Election *election, const char *reader)
+{
+	ListCell   *lc;
+
+	foreach(lc, election->votes)
+	{
+		Vote	   *vote = lfirst(lc);
+
+		if (!vote->joined && !vote->grouped)
+			continue;
+		vote->njoins += vote->joined ? 1 : 0;
+		vote->ngroups += vote->grouped ? 1 : 0;
+		vote->readers = lappend(vote->readers, pstrdup(reader));
+		vote->joined = vote->grouped = false;
+	}
+}
+
+static bool
+is_better(const Vote *a, const Vote *b)
+{
+	int			votes = (a->njoins + a->ngroups) - (b->njoins + b->ngroups);
+
+	if (votes != 0)
+		return votes > 0;
+	if (a->njoins != b->njoins)
+		return a->njoins > b->njoins;
+	return strcmp(a->column, b->column) < 0;
+}
+
+/* ---- columns ---- */
+
+static bool
+has_name(const List *names, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The last part of a column's name, NULL for a star. */
+static const char *
+column_name(const ColumnRef *ref)
+{
+	Node	   *last = llast(ref->fields);
+
+	return IsA(last, String) ? strVal(last) : NULL;
+}
+
+/* The step's column that the expression is; NULL if it is anything else. */
+static const char *
+column_of_step(const Level *level, const Node *node)
+{
+	const ColumnRef *ref = (const ColumnRef *) node;
+	int			nfields;
+	const char *name;
+
+	if (node == NULL || !IsA(node, ColumnRef))
+		return NULL;
+	name = column_name(ref);
+	nfields = list_length(ref->fields);
+	if (name == NULL || level->aliases == NIL)
+		return NULL;
+	if (nfields >= 2)
+	{
+		Node	   *relation = list_nth(ref->fields, nfields - 2);
+
+		return IsA(relation, String) && has_name(level->aliases, strVal(relation)) ? name : NULL;
+	}
+	return level->nrelations == 1 || has_name(level->election->columns, name) ? name : NULL;
+}
+
+/*
+ * The names that the step's SQL gives to its columns; NIL where it does not show
+ * all of them.
+ */
+static List *
+columns_of_query(const SelectStmt *query)
+{
+	List	   *columns = NIL;
+	ListCell   *lc;
+
+	while (query->op != SETOP_NONE)
+		query = query->larg;
+	foreach(lc, query->targetList)
+	{
+		const ResTarget *target = lfirst_node(ResTarget, lc);
+		const char *name = target->name;
+
+		if (name == NULL && IsA(target->val, ColumnRef))
+		{
+			name = column_name((const ColumnRef *) target->val);
+			if (name == NULL)
+				return NIL;
+		}
+		if (name != NULL)
+			columns = lappend(columns, (char *) name);
+	}
+	return columns;
+}
+
+/* ---- what a query level does with the step's rows ---- */
+
+static void
+look_at_conditions(Level *level, Node *node)
+{
+	if (node == NULL)
+		return;
+	if (IsA(node, BoolExpr) && ((BoolExpr *) node)->boolop == AND_EXPR)
+	{
+		ListCell   *lc;
+
+		foreach(lc, ((BoolExpr *) node)->args)
+			look_at_conditions(level, lfirst(lc));
+	}
+	else if (IsA(node, A_Expr) && ((A_Expr *) node)->kind == AEXPR_OP &&
+			 list_length(((A_Expr *) node)->name) == 1 &&
+			 strcmp(strVal(linitial(((A_Expr *) node)->name)), "=") == 0 &&
+			 ((A_Expr *) node)->lexpr != NULL &&
+			 IsA(((A_Expr *) node)->lexpr, ColumnRef) &&
+			 IsA(((A_Expr *) node)->rexpr, ColumnRef))
+	{
+		const char *left = column_of_step(level, ((A_Expr *) node)->lexpr);
+		const char *right = column_of_step(level, ((A_Expr *) node)->rexpr);
+
+		if (left != NULL)
+			find_vote(level->election, left)->joined = true;
+		if (right != NULL)
+			find_vote(level->election, right)->joined = true;
+	}
+}
+
+/* Does an item of the FROM clause contain the step?  Collects its names there. */
+static bool
+look_at_from(Level *level, Node *item)
+{
+	bool		found = false;
+
+	if (IsA(item, RangeVar))
+	{
+		const RangeVar *relation = (const RangeVar *) item;
+
+		level->nrelations++;
+		found = relation->schemaname != NULL && strcmp(relation->schemaname, MARKER) == 0;
+		if (found)
+			level->aliases = lappend(level->aliases,
+									 relation->alias ? relation->alias->aliasname : relation->relname);
+	}
+	else if (IsA(item, JoinExpr))
+	{
+		const JoinExpr *join = (const JoinExpr *) item;
+		bool		in_left = look_at_from(level, join->larg);
+		bool		in_right = look_at_from(level, join->rarg);
+		ListCell   *lc;
+
+		found = in_left || in_right;
+		foreach(lc, join->usingClause)
+		{
+			/* in a longer chain the column may be another table's */
+			if ((in_left && IsA(join->larg, RangeVar)) || (in_right && IsA(join->rarg, RangeVar)) ||
+				(found && has_name(level->election->columns, strVal(lfirst(lc)))))
+				find_vote(level->election, strVal(lfirst(lc)))->joined = true;
+		}
+	}
+	else
+		level->nrelations++;
+	return found;
+}
+
+static void
+look_at_join_conditions(Level *level, Node *item)
+{
+	if (!IsA(item, JoinExpr))
+		return;
+	look_at_join_conditions(level, ((JoinExpr *) item)->larg);
+	look_at_join_conditions(level, ((JoinExpr *) item)->rarg);
+	look_at_conditions(level, ((JoinExpr *) item)->quals);
+}
+
+static void
+look_at_level(Election *election, SelectStmt *query)
+{
+	Level		level = {.election = election};
+	ListCell   *lc;
+
+	foreach(lc, query->fromClause)
+		(void) look_at_from(&level, lfirst(lc));
+	if (level.aliases == NIL)
+		return;
+	foreach(lc, query->fromClause)
+		look_at_join_conditions(&level, lfirst(lc));
+	look_at_conditions(&level, query->whereClause);
+	foreach(lc, query->groupClause)
+	{
+		const char *column = column_of_step(&level, lfirst(lc));
+
+		if (column != NULL)
+			find_vote(election, column)->grouped = true;
+	}
+}
+
+static bool
+look_at_node(Node *node, void *arg)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SelectStmt))
+		look_at_level(arg, (SelectStmt *) node);
+	return raw_expression_tree_walker(node, look_at_node, arg);
+}
+
+/* ---- readers ---- */
+
+static const char *
+mark_step(const char *schema, const char *name, bool created, void *arg)
+{
+	const Election *election = arg;
+
+	if (created || strcmp(name, election->step->process_name) != 0 ||
+		(schema != NULL && strcmp(schema, election->pipeline->target_schema) != 0))
+		return NULL;
+	return MARKER;
+}
+
+static void
+look_at_reader(Election *election, const Step *reader)
+{
+	List	   *statements = refs_parse(reader->sql_query);
+	ListCell   *lc;
+
+	refs_retarget(statements, mark_step, election);
+	foreach(lc, statements)
+	{
+		Node	   *statement = lfirst_node(RawStmt, lc)->stmt;
+
+		/* of other statements the walker knows nothing */
+		if (IsA(statement, SelectStmt) || IsA(statement, InsertStmt) ||
+			IsA(statement, UpdateStmt) || IsA(statement, DeleteStmt) ||
+			IsA(statement, MergeStmt))
+			(void) look_at_node(statement, election);
+	}
+	count_reader(election, reader->process_name);
+}
+
+/* Could a table that is partitioned by the column have the step's indexes? */
+static bool
+fits_indexes(const Step *step, const char *column)
+{
+	ListCell   *lc;
+
+	foreach(lc, step->indexes)
+	{
+		SqlErrorContext errors = {.sql = lfirst(lc), .label = "index"};
+		char	   *statement;
+		IndexStmt  *index = stepindex_parse(lfirst(lc), &errors, &statement);
+		bool		contained = !index->unique;
+		ListCell   *param;
+
+		foreach(param, index->indexParams)
+		{
+			const IndexElem *element = lfirst_node(IndexElem, param);
+
+			if (element->name != NULL && strcmp(element->name, column) == 0)
+				contained = true;
+		}
+		if (!contained)
+			return false;
+	}
+	return true;
+}
+
+static void
+elect(const Pipeline *pipeline, Step *step, const List *readers)
+{
+	Election	election = {.pipeline = pipeline, .step = step};
+	RawStmt    *query = linitial_node(RawStmt, refs_parse(step->sql_query));
+	const Vote *best = NULL;
+	ListCell   *lc;
+
+	if (IsA(query->stmt, SelectStmt))
+		election.columns = columns_of_query((SelectStmt *) query->stmt);
+	foreach(lc, readers)
+		look_at_reader(&election, lfirst(lc));
+	foreach(lc, election.votes)
+	{
+		const Vote *vote = lfirst(lc);
+
+		if (vote->njoins + vote->ngroups > 0 && fits_indexes(step, vote->column) &&
+			(best == NULL || is_better(vote, best)))
+			best = vote;
+	}
+	if (best != NULL)
+	{
+		step->partition_key = pstrdup(best->column);
+		step->partition_readers = best->readers;
+	}
+}
+
+/* ---- the whole ---- */
+
+/* How the references to a step look in a row's reads. */
+static List *
+references_to(const Pipeline *pipeline, const Step *step)
+{
+	return list_make2(pstrdup(quote_identifier(step->process_name)),
+					  quote_qualified_identifier(pipeline->target_schema, step->process_name));
+}
+
+static List *
+readers_among(const Pipeline *pipeline, const Step *step, const List *steps)
+{
+	List	   *references = references_to(pipeline, step);
+	List	   *readers = NIL;
+	ListCell   *lc;
+
+	foreach(lc, steps)
+	{
+		Step	   *reader = lfirst(lc);
+		ListCell   *read;
+
+		foreach(read, reader->reads)
+		{
+			if (reader->step_id != step->step_id && has_name(references, lfirst(read)))
+			{
+				readers = lappend(readers, reader);
+				break;
+			}
+		}
+	}
+	return readers;
+}
+
+static bool
+has_step(const List *steps, int32 step_id)
+{
+	ListCell   *lc;
+
+	foreach(lc, steps)
+	{
+		if (((const Step *) lfirst(lc))->step_id == step_id)
+			return true;
+	}
+	return false;
+}
+
+static bool
+same_names(const List *a, const List *b)
+{
+	ListCell   *x;
+	ListCell   *y;
+
+	if (list_length(a) != list_length(b))
+		return false;
+	forboth(x, a, y, b)
+	{
+		if (strcmp(lfirst(x), lfirst(y)) != 0)
+			return false;
+	}
+	return true;
+}
+
+void
+partkey_carry(Step *step, const Step *old)
+{
+	if (old != NULL && strcmp(step->sql_query, old->sql_query) == 0 &&
+		step->repartition == old->repartition && step->repartition_by == NIL &&
+		old->repartition_by == NIL && same_names(step->indexes, old->indexes))
+	{
+		step->partition_key = old->partition_key;
+		step->partition_readers = old->partition_readers;
+	}
+	else
+	{
+		step->partition_key = NULL;
+		step->partition_readers = NIL;
+	}
+}
+
+void
+partkey_settle(const Pipeline *pipeline, int32 version, const List *changed)
+{
+	ListCell   *lc;
+
+	foreach(lc, catalog_load_keyless_steps(pipeline->id))
+	{
+		Step	   *step = lfirst(lc);
+
+		if (has_step(changed, step->step_id))
+			elect(pipeline, step,
+				  catalog_load_readers(pipeline->id, references_to(pipeline, step), step->step_id));
+		else
+			elect(pipeline, step, readers_among(pipeline, step, changed));
+		if (step->partition_key != NULL)
+			catalog_write_step(pipeline->id, version, step);
+	}
+}

@@ -1,0 +1,32 @@
+/*-------------------------------------------------------------------------
+ *
+ * partkey.h
+ *	  The column that a repartitioned step's table is partitioned by, where the
+ *	  user does not say.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ETL_PARTKEY_H
+#define ETL_PARTKEY_H
+
+#include "catalog.h"
+
+/*
+ * For a step whose row is about to be written: keeps the key that was chosen for
+ * it, unless what it makes is defined anew (old: the row before, or NULL).
+ */
+extern void partkey_carry(Step *step, const Step *old);
+
+/*
+ * After rows have been written: chooses keys for the steps that need one and have
+ * none, from what those that read them join and group by, and stores them with
+ * this version.  changed: the steps (Step *) whose rows were written.
+ *
+ * A step that was written itself is looked at together with all its readers, any
+ * other one only together with the readers that were written.  Where these join or group by
+ * nothing, it stays without a key until a reader comes that does.  Once
+ * chosen, a key stays, whatever becomes of the readers.
+ */
+extern void partkey_settle(const Pipeline *pipeline, int32 version, const List *changed);
+
+#endif							/* ETL_PARTKEY_H */
