@@ -164,7 +164,7 @@ CREATE TABLE etl.output_data (
     run_id       bigint NOT NULL,
     count_rows   bigint,
     table_size   bigint,
-    token        uuid,                   -- of etl.survival_data, when it was published
+    token        uuid NOT NULL,          -- of etl.survival_data, when it was published
     PRIMARY KEY (pipeline_id, schema_name, process_name)
 );
 

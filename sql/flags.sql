@@ -115,7 +115,7 @@ SELECT resident('flags_cache.cached'), (SELECT min(resident(c.oid)) FROM pg_clas
 SET etl_framework.cache_limit = 0.01;
 SELECT etl.run('flags_cache', steps => '{too_large,larger_than_expected}') IS NOT NULL AS run \gset
 SELECT resident('flags_cache.too_large') < 75 AS too_large, resident('flags_cache.larger_than_expected') < 75 AS larger;
-SELECT process_name, unnest(warnings) FROM etl.log WHERE pipeline = 'flags_cache' ORDER BY step_id, run_id;
+SELECT process_name, regexp_replace(unnest(warnings), '\m(2|3)\d MB', 'about 30 MB') AS warning FROM etl.log WHERE pipeline = 'flags_cache' ORDER BY step_id, run_id;
 RESET etl_framework.cache_limit;
 SET etl_framework.cache_limit = 1.1;
 SELECT pg_temp.forget('flags_cache');
@@ -132,6 +132,17 @@ SELECT etl.add_step('flags_plans', 'in_functions', 'SELECT k, flags_source.facts
 SET etl_framework.keep_plans = 'on';
 SELECT * FROM pg_temp.try($$SELECT etl.run('flags_plans')$$);
 SELECT l.process_name, n.node FROM etl.log l LEFT JOIN LATERAL pg_temp.nodes(l.plan) WITH ORDINALITY AS n(node, place) ON true WHERE l.pipeline = 'flags_plans' ORDER BY l.step_id, n.place;
+-- a statement that has failed while its caller goes on: the plan of the next is not its own
+SELECT etl.add_step('flags_plans', 'goes_on', $step$DO $$BEGIN
+	FOR i IN 1 .. 4 LOOP
+		BEGIN
+			PERFORM 1 / (k - i) FROM generate_series(1, 2) AS k;
+		EXCEPTION WHEN division_by_zero THEN NULL;
+		END;
+	END LOOP;
+END$$$step$);
+SELECT etl.run('flags_plans', steps => '{goes_on}') IS NOT NULL AS run \gset
+SELECT n.node FROM etl.log l, pg_temp.nodes(l.plan) WITH ORDINALITY AS n(node, place) WHERE l.process_name = 'goes_on' ORDER BY n.place;
 -- without times, unless they are asked for
 SELECT plan::jsonb @? '$.**."Actual Total Time"' AS timed, plan::jsonb @? '$.**."Shared Hit Blocks"' AS buffers FROM etl.log WHERE pipeline = 'flags_plans' AND process_name = 'quick';
 SET etl_framework.plan_timing = on;

@@ -71,14 +71,38 @@ SELECT etl.add_step('keys', 'same_point', 'SELECT x.a FROM unhashable x JOIN unh
 SELECT * FROM pg_temp.keys('keys');
 SELECT * FROM pg_temp.try($$SELECT etl.run('keys', steps => '{base,star,unhashable}')$$);
 SELECT pg_temp.partitions('keys.star'), pg_temp.partitions('keys.unhashable');
+-- once there are tables to look at, etl.plan says what it is in truth
+SELECT etl.add_step('keys', 'nobodys', 'SELECT point(a, b) AS p, c FROM base', repartition => 2);
+SELECT * FROM pg_temp.keys('keys');
+SELECT etl.drop_step('keys', 'nobodys');
 SELECT etl.add_step('keys', 'wrong', 'SELECT 1 AS a', repartition => 2, repartition_by => '{b}');
 SELECT process_name, severity, message FROM etl.validate('keys') WHERE process_name = 'wrong';
 SELECT * FROM pg_temp.try($$SELECT etl.run('keys', steps => '{wrong}')$$);
+-- what looks like a join or a group, and is none; and what does not, and is one
+SELECT etl.add_step('keys', 'shown', 'SELECT a AS k, b AS other, max(c), c AS last FROM base GROUP BY a, b, c', repartition => 2);
+SELECT etl.add_step('keys', 'within', 'SELECT k FROM shown WHERE other = last AND shown.other = k');
+SELECT etl.add_step('keys', 'expression', 'SELECT other + 1 AS o FROM shown GROUP BY o');
+SELECT etl.add_step('keys', 'not_its', 'SELECT x.nothing FROM shown s JOIN LATERAL (SELECT 1 AS nothing) x ON x.nothing = s.nowhere');
+SELECT * FROM pg_temp.keys('keys') WHERE step = 'shown';
+SELECT etl.add_step('keys', 'by_number', 'SELECT count(*), last FROM shown GROUP BY 2');
+SELECT * FROM pg_temp.keys('keys') WHERE step = 'shown';
+SELECT etl.alter_step('keys', 'shown', '{"repartition": 3}');
+SELECT etl.alter_step('keys', 'by_number', '{"sql_query": "SELECT *, count(*) FROM shown GROUP BY 2"}');
+SELECT etl.alter_step('keys', 'expression', '{"sql_query": "SELECT other AS o FROM shown GROUP BY o"}');
+SELECT etl.alter_step('keys', 'shown', '{"repartition": 4}');
+SELECT * FROM pg_temp.keys('keys') WHERE step = 'shown';
+SELECT etl.add_step('keys', 'by_function', 'SELECT max FROM shown JOIN base ON base.c = max');
+SELECT etl.drop_step('keys', 'expression');
+SELECT etl.drop_step('keys', 'by_number');
+SELECT etl.alter_step('keys', 'shown', '{"repartition": 3}');
+SELECT * FROM pg_temp.keys('keys') WHERE step = 'shown';
 -- nor is one that its unique indexes would not allow
-SELECT etl.add_step('keys', 'unique_rows', 'SELECT a, b, c FROM base', repartition => 2, indexes => '{(c),UNIQUE (b, a)}');
+SELECT etl.add_step('keys', 'unique_rows', 'SELECT a, b, c FROM base', repartition => 2, indexes => ARRAY['(c)', 'UNIQUE (b, a)']);
 SELECT etl.add_step('keys', 'by_c', 'SELECT c FROM unique_rows GROUP BY c');
 SELECT * FROM pg_temp.keys('keys') WHERE step = 'unique_rows';
 SELECT etl.add_step('keys', 'by_a', 'SELECT a FROM unique_rows GROUP BY a');
+SELECT * FROM pg_temp.keys('keys') WHERE step = 'unique_rows';
+SELECT etl.add_step('keys', 'by_c_again', 'SELECT c FROM unique_rows GROUP BY c');
 SELECT * FROM pg_temp.keys('keys') WHERE step = 'unique_rows';
 SELECT etl.alter_step('keys', 'unique_rows', '{"indexes": ["(c)"]}');
 SELECT * FROM pg_temp.keys('keys') WHERE step = 'unique_rows';

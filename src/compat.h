@@ -53,6 +53,24 @@
 #define COMPAT_EXECUTOR_RUN_ARGUMENTS	desc, direction, count, execute_once
 #endif
 
+/*
+ * What ExecutorCheckPerms's hooks take, and pass on; and the rights that a
+ * relation of the query is needed with.  (Users include parser/parse_relation.h.)  15 has these in the range table's entry
+ * itself; partitions that the planner has added have none.
+ */
+#if PG_VERSION_NUM >= 160000
+#define COMPAT_CHECK_PERMS_PARAMETERS	List *tables, List *rights, bool raise
+#define COMPAT_CHECK_PERMS_ARGUMENTS	tables, rights, raise
+#define COMPAT_HAS_NO_PERMS(rte)		((rte)->perminfoindex == 0)
+#define CompatRequiredPerms(rights, rte) \
+	getRTEPermissionInfo((rights), (rte))->requiredPerms
+#else
+#define COMPAT_CHECK_PERMS_PARAMETERS	List *tables, bool raise
+#define COMPAT_CHECK_PERMS_ARGUMENTS	tables, raise
+#define COMPAT_HAS_NO_PERMS(rte)		((rte)->requiredPerms == 0)
+#define CompatRequiredPerms(rights, rte) ((rte)->requiredPerms)
+#endif
+
 /* 18: commands/explain.h has children */
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"

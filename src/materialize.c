@@ -35,6 +35,8 @@
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
 #include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -97,11 +99,26 @@ expected_pages(const PlannedStmt *plan)
  * what is there has been pushed out for it.
  */
 static uint64
-cache_pages(const PlannedStmt *plan, const MaterializeTarget *target)
+cache_pages(double expected, const MaterializeTarget *target)
 {
 	double		limit = target->cache_limit * NBuffers;
 
-	return !target->cache || expected_pages(plan) > limit ? 0 : (uint64) limit;
+	return !target->cache || expected > limit ? 0 : (uint64) limit;
+}
+
+/* Why not all of it has stayed there; pages: as was expected, 0 if more came. */
+static char *
+cache_warning(const MaterializeTarget *target, double pages)
+{
+	int64		size = (int64) Min(pages * BLCKSZ, (double) (PG_INT64_MAX / 2));
+
+	if (pages == 0)
+		return psprintf("cache: the table takes more than %g of shared_buffers (etl_framework.cache_limit): what exceeds that did not stay there",
+						target->cache_limit);
+	return psprintf("cache: the table was expected to take %s, more than %g of shared_buffers (etl_framework.cache_limit): it did not stay there",
+					text_to_cstring(DatumGetTextPP(DirectFunctionCall1(pg_size_pretty,
+																	   Int64GetDatum(size)))),
+					target->cache_limit);
 }
 
 /*
@@ -191,6 +208,7 @@ materialize_query(RawStmt *query, const char *sql,
 	MemoryContext old;
 	PlannedStmt *plan;
 	List	   *relids;
+	double		expected;
 	uint64		cached;
 	bool		used_ring;
 
@@ -200,7 +218,8 @@ materialize_query(RawStmt *query, const char *sql,
 
 	sqlerror_push(&errors);
 	plan = plan_query(query, sql);
-	cached = cache_pages(plan, target);
+	expected = expected_pages(plan);
+	cached = cache_pages(expected, target);
 	result->rows = execute_plan(plan, sql, target, cached, &relids, &used_ring);
 	sqlerror_pop(&errors);
 
@@ -213,12 +232,8 @@ materialize_query(RawStmt *query, const char *sql,
 	MemoryContextDelete(context);
 
 	if (target->cache && used_ring)
-		result->warnings =
-			lappend(result->warnings,
-					psprintf("cache: the table %s more than %g of shared_buffers (etl_framework.cache_limit): %s",
-							 cached > 0 ? "takes" : "was expected to take",
-							 target->cache_limit,
-							 cached > 0 ? "what exceeds that did not stay there" : "it did not stay there"));
+		result->warnings = lappend(result->warnings,
+								   cache_warning(target, cached > 0 ? 0 : expected));
 }
 
 void

@@ -14,9 +14,10 @@
  * the key of its table.
  *
  * All is read from parse trees: sources need not exist when a step is defined, nor
- * other steps.  A column without its table's name counts where the table is the
- * only one in the FROM clause, or where the step's own SQL shows that it has such a
- * column.  What cannot be known that way has no vote.
+ * other steps.  Where the step's own SQL shows what its columns are (no star), only
+ * these get votes.  A column without its table's name counts where it is one of
+ * these, or where the table is the only one in the FROM clause.  What cannot be
+ * known that way has no vote.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,6 +29,7 @@
 
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
+#include "parser/parse_target.h"
 #include "utils/builtins.h"
 
 /* The schema that references to the step get for the time of the walk. */
@@ -134,27 +136,39 @@ column_name(const ColumnRef *ref)
 	return IsA(last, String) ? strVal(last) : NULL;
 }
 
+static bool
+is_star(const Node *node)
+{
+	return IsA(node, ColumnRef) && column_name((const ColumnRef *) node) == NULL;
+}
+
+/* The name of the table that a column is written with, NULL if with none. */
+static const char *
+column_table(const ColumnRef *ref)
+{
+	int			nfields = list_length(ref->fields);
+	Node	   *table = nfields >= 2 ? list_nth(ref->fields, nfields - 2) : NULL;
+
+	return table != NULL && IsA(table, String) ? strVal(table) : NULL;
+}
+
 /* The step's column that the expression is; NULL if it is anything else. */
 static const char *
 column_of_step(const Level *level, const Node *node)
 {
-	const ColumnRef *ref = (const ColumnRef *) node;
-	int			nfields;
+	const List *columns = level->election->columns;
+	const char *table;
 	const char *name;
 
-	if (node == NULL || !IsA(node, ColumnRef))
+	if (node == NULL || !IsA(node, ColumnRef) || level->aliases == NIL)
 		return NULL;
-	name = column_name(ref);
-	nfields = list_length(ref->fields);
-	if (name == NULL || level->aliases == NIL)
+	table = column_table((const ColumnRef *) node);
+	name = column_name((const ColumnRef *) node);
+	if (name == NULL || (columns != NIL && !has_name(columns, name)))
 		return NULL;
-	if (nfields >= 2)
-	{
-		Node	   *relation = list_nth(ref->fields, nfields - 2);
-
-		return IsA(relation, String) && has_name(level->aliases, strVal(relation)) ? name : NULL;
-	}
-	return level->nrelations == 1 || has_name(level->election->columns, name) ? name : NULL;
+	if (table != NULL)
+		return has_name(level->aliases, table) ? name : NULL;
+	return level->nrelations == 1 || columns != NIL ? name : NULL;
 }
 
 /*
@@ -172,21 +186,43 @@ columns_of_query(const SelectStmt *query)
 	foreach(lc, query->targetList)
 	{
 		const ResTarget *target = lfirst_node(ResTarget, lc);
-		const char *name = target->name;
 
-		if (name == NULL && IsA(target->val, ColumnRef))
-		{
-			name = column_name((const ColumnRef *) target->val);
-			if (name == NULL)
-				return NIL;
-		}
-		if (name != NULL)
-			columns = lappend(columns, (char *) name);
+		if (is_star(target->val))
+			return NIL;
+		columns = lappend(columns, target->name != NULL ? target->name :
+						  FigureColname(target->val));
 	}
 	return columns;
 }
 
 /* ---- what a query level does with the step's rows ---- */
+
+static void
+vote_for_join(Level *level, const Node *node)
+{
+	const char *column = column_of_step(level, node);
+
+	if (column != NULL)
+		find_vote(level->election, column)->joined = true;
+}
+
+/* Are these columns of two tables, so that their equality is a join's? */
+static bool
+is_join(const Level *level, const Node *left, const Node *right)
+{
+	const char *left_table;
+	const char *right_table;
+
+	if (left == NULL || right == NULL || !IsA(left, ColumnRef) || !IsA(right, ColumnRef))
+		return false;
+	if (column_of_step(level, left) == NULL || column_of_step(level, right) == NULL)
+		return true;
+	left_table = column_table((const ColumnRef *) left);
+	right_table = column_table((const ColumnRef *) right);
+	if (left_table == NULL || right_table == NULL)
+		return level->nrelations > 1;
+	return strcmp(left_table, right_table) != 0;
+}
 
 static void
 look_at_conditions(Level *level, Node *node)
@@ -202,18 +238,16 @@ look_at_conditions(Level *level, Node *node)
 	}
 	else if (IsA(node, A_Expr) && ((A_Expr *) node)->kind == AEXPR_OP &&
 			 list_length(((A_Expr *) node)->name) == 1 &&
-			 strcmp(strVal(linitial(((A_Expr *) node)->name)), "=") == 0 &&
-			 ((A_Expr *) node)->lexpr != NULL &&
-			 IsA(((A_Expr *) node)->lexpr, ColumnRef) &&
-			 IsA(((A_Expr *) node)->rexpr, ColumnRef))
+			 strcmp(strVal(linitial(((A_Expr *) node)->name)), "=") == 0)
 	{
-		const char *left = column_of_step(level, ((A_Expr *) node)->lexpr);
-		const char *right = column_of_step(level, ((A_Expr *) node)->rexpr);
+		const Node *left = ((A_Expr *) node)->lexpr;
+		const Node *right = ((A_Expr *) node)->rexpr;
 
-		if (left != NULL)
-			find_vote(level->election, left)->joined = true;
-		if (right != NULL)
-			find_vote(level->election, right)->joined = true;
+		if (is_join(level, left, right))
+		{
+			vote_for_join(level, left);
+			vote_for_join(level, right);
+		}
 	}
 }
 
@@ -243,10 +277,13 @@ look_at_from(Level *level, Node *item)
 		found = in_left || in_right;
 		foreach(lc, join->usingClause)
 		{
+			const List *columns = level->election->columns;
+			const char *column = strVal(lfirst(lc));
+
 			/* in a longer chain the column may be another table's */
-			if ((in_left && IsA(join->larg, RangeVar)) || (in_right && IsA(join->rarg, RangeVar)) ||
-				(found && has_name(level->election->columns, strVal(lfirst(lc)))))
-				find_vote(level->election, strVal(lfirst(lc)))->joined = true;
+			if (columns != NIL ? found && has_name(columns, column) :
+				(in_left && IsA(join->larg, RangeVar)) || (in_right && IsA(join->rarg, RangeVar)))
+				find_vote(level->election, column)->joined = true;
 		}
 	}
 	else
@@ -264,6 +301,36 @@ look_at_join_conditions(Level *level, Node *item)
 	look_at_conditions(level, ((JoinExpr *) item)->quals);
 }
 
+/*
+ * What an item of GROUP BY is an expression of: as a number it means a column of
+ * the result, and so it does as a name that no table has.
+ */
+static const Node *
+grouped_expression(const Level *level, const SelectStmt *query, const Node *item)
+{
+	const char *name = NULL;
+	int			number = 0;
+	ListCell   *lc;
+
+	if (IsA(item, ColumnRef) && column_table((const ColumnRef *) item) == NULL &&
+		column_of_step(level, item) == NULL)
+		name = column_name((const ColumnRef *) item);
+	else if (IsA(item, A_Const) && IsA(&((const A_Const *) item)->val, Integer))
+		number = intVal(&((const A_Const *) item)->val);
+
+	foreach(lc, query->targetList)
+	{
+		const ResTarget *target = lfirst_node(ResTarget, lc);
+
+		if (number > 0 && is_star(target->val))
+			break;				/* who knows how many columns it stands for */
+		if (number == foreach_current_index(lc) + 1 ||
+			(name != NULL && target->name != NULL && strcmp(target->name, name) == 0))
+			return target->val;
+	}
+	return item;
+}
+
 static void
 look_at_level(Election *election, SelectStmt *query)
 {
@@ -279,7 +346,7 @@ look_at_level(Election *election, SelectStmt *query)
 	look_at_conditions(&level, query->whereClause);
 	foreach(lc, query->groupClause)
 	{
-		const char *column = column_of_step(&level, lfirst(lc));
+		const char *column = column_of_step(&level, grouped_expression(&level, query, lfirst(lc)));
 
 		if (column != NULL)
 			find_vote(election, column)->grouped = true;
@@ -360,10 +427,13 @@ static void
 elect(const Pipeline *pipeline, Step *step, const List *readers)
 {
 	Election	election = {.pipeline = pipeline, .step = step};
-	RawStmt    *query = linitial_node(RawStmt, refs_parse(step->sql_query));
 	const Vote *best = NULL;
+	RawStmt    *query;
 	ListCell   *lc;
 
+	if (readers == NIL)
+		return;
+	query = linitial_node(RawStmt, refs_parse(step->sql_query));
 	if (IsA(query->stmt, SelectStmt))
 		election.columns = columns_of_query((SelectStmt *) query->stmt);
 	foreach(lc, readers)

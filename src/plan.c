@@ -21,8 +21,10 @@
 #include "pipeline.h"
 #include "refs.h"
 #include "session.h"
+#include "steptable.h"
 #include "trial.h"
 
+#include "executor/executor.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
@@ -54,6 +56,9 @@ typedef struct Estimate
 	bool		reads_partitions;
 	double		rows;
 	double		cost;
+	MemoryContext context;		/* for what outlives the trial */
+	char	   *partition_key;	/* of a table that is partitioned by one column that
+								 * the user has not named; NULL: not known */
 } Estimate;
 
 /* A step's name means the table that was published last. */
@@ -91,6 +96,14 @@ plan_step(void *arg)
 
 	queries = pg_analyze_and_rewrite_fixedparams(linitial_node(RawStmt, statements),
 												 step->sql_query, NULL, 0, NULL);
+	if (step->repartition > 0 && step->repartition_by == NIL)
+	{
+		TupleDesc	desc = ExecCleanTypeFromTL(linitial_node(Query, queries)->targetList);
+
+		estimate->partition_key =
+			MemoryContextStrdup(estimate->context,
+								linitial(steptable_partition_key(NIL, step->partition_key, desc)));
+	}
 	plan = linitial_node(PlannedStmt, pg_plan_queries(queries, step->sql_query,
 													  CURSOR_OPT_PARALLEL_OK, NULL));
 	estimate->rows = plan->planTree->plan_rows;
@@ -300,22 +313,30 @@ join_names(const List *names)
 	return text.data;
 }
 
-/* Which it is, and why. */
+/* Which it is, and why; known: what the query's columns say, or NULL. */
 static char *
-partition_key_in_words(const Step *step)
+partition_key_in_words(const Step *step, const char *known)
 {
+	const char *key = step->partition_key;
+	char	   *readers;
+
 	if (step->repartition_by != NIL)
 		return join_names(step->repartition_by);
-	if (step->partition_key != NULL)
-		return psprintf("%s, on which %s %s", step->partition_key,
-						join_names(step->partition_readers),
-						list_length(step->partition_readers) == 1 ?
-						"joins or groups" : "join or group");
-	return "the first column that can be hashed, as no step is known to join or group on one";
+	if (key == NULL)
+		return psprintf("%s%sthe first column that can be hashed, as no step is known to join or group on one",
+						known != NULL ? known : "", known != NULL ? ", " : "");
+
+	readers = psprintf("%s %s", join_names(step->partition_readers),
+					   list_length(step->partition_readers) == 1 ?
+					   "joins or groups" : "join or group");
+	if (known != NULL && strcmp(known, key) != 0)
+		return psprintf("%s, the first column that can be hashed, as %s, on which %s, is none",
+						known, key, readers);
+	return psprintf("%s, on which %s", key, readers);
 }
 
 static List *
-flags_in_words(const PipelineGraph *graph, int index)
+flags_in_words(const PipelineGraph *graph, int index, const char *partition_key)
 {
 	const Step *step = graph->steps[index];
 	List	   *flags = NIL;
@@ -329,7 +350,7 @@ flags_in_words(const PipelineGraph *graph, int index)
 			flags = lappend(flags, "written into shared buffers");
 		if (step->repartition > 0)
 			flags = lappend(flags, psprintf("%d hash partitions by %s", step->repartition,
-											partition_key_in_words(step)));
+											partition_key_in_words(step, partition_key)));
 		foreach(lc, step->indexes)
 			flags = lappend(flags, psprintf("index %s", (const char *) lfirst(lc)));
 		if (!step->keep)
@@ -358,7 +379,9 @@ put_step(const DryRun *run, int index, ReturnSetInfo *rsinfo)
 {
 	const PipelineGraph *graph = run->graph;
 	const Step *step = graph->steps[index];
-	Estimate	estimate = {.graph = graph, .step = index};
+	Estimate	estimate = {.graph = graph, .step = index, .context = CurrentMemoryContext};
+	bool		planned = step->kind == ETL_STEP_QUERY &&
+		trial_make(graph->pipeline, plan_step, &estimate, CurrentMemoryContext) == NULL;
 	Datum		values[PLAN_COLUMNS] = {0};
 	bool		nulls[PLAN_COLUMNS] = {false};
 	const int  *upstream;
@@ -376,15 +399,14 @@ put_step(const DryRun *run, int index, ReturnSetInfo *rsinfo)
 	put_list(&values[6], &nulls[6], inferred);
 	put_list(&values[7], &nulls[7], step->depends_on);
 	put_list(&values[8], &nulls[8], sources);
-	put_list(&values[9], &nulls[9], flags_in_words(graph, index));
+	put_list(&values[9], &nulls[9], flags_in_words(graph, index, estimate.partition_key));
 	values[10] = BoolGetDatum(run->selected[index]);
 	values[11] = BoolGetDatum(run->critical[index]);
 	nulls[12] = run->ms[index] < 0;
 	values[12] = Float8GetDatum(run->ms[index] / 1000.0);
 	nulls[13] = run->end[index] < 0;
 	values[13] = Float8GetDatum(run->end[index] / 1000.0);
-	if (step->kind != ETL_STEP_QUERY ||
-		trial_make(graph->pipeline, plan_step, &estimate, CurrentMemoryContext) != NULL)
+	if (!planned)
 		nulls[14] = nulls[15] = true;
 	else
 	{

@@ -26,6 +26,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "parser/parse_relation.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
@@ -53,6 +54,7 @@ static ExecutorStart_hook_type previous_start = NULL;
 static ExecutorRun_hook_type previous_run = NULL;
 static ExecutorFinish_hook_type previous_finish = NULL;
 static ExecutorEnd_hook_type previous_end = NULL;
+static ExecutorCheckPerms_hook_type previous_check = NULL;
 
 /* ---- a side of a broadcast join that does not fit ---- */
 
@@ -92,22 +94,30 @@ look_at_joins(PlanState *state, void *arg)
 
 /* ---- tables that are empty since a crash ---- */
 
-static void
-look_for_lost(const PlannedStmt *plan)
+/*
+ * The server asks this for the tables that a query is about to use, and for that
+ * of a COPY.  A table that is only written need not have its rows.  Partitions
+ * that the planner has added have no rights of their own to be asked for.
+ */
+static bool
+planwatch_check_tables(COMPAT_CHECK_PERMS_PARAMETERS)
 {
 	ListCell   *lc;
 
-	foreach(lc, plan->rtable)
+	foreach(lc, tables)
 	{
 		const RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
 
-		if (rte->rtekind == RTE_RELATION && list_member_oid(watch.lost, rte->relid))
+		if (watching && rte->rtekind == RTE_RELATION &&
+			(COMPAT_HAS_NO_PERMS(rte) || (CompatRequiredPerms(rights, rte) & ACL_SELECT) != 0) &&
+			list_member_oid(watch.lost, rte->relid))
 			ereport(ERROR,
 					(errcode(ERRCODE_ETL_OUTPUT_LOST),
 					 errmsg("the rows of table \"%s\" are lost", get_rel_name(rte->relid)),
 					 errdetail("A pipeline has made it as an unlogged table, and the server has crashed since."),
 					 errhint("Run that pipeline again first: see etl.output.")));
 	}
+	return previous_check == NULL || previous_check(COMPAT_CHECK_PERMS_ARGUMENTS);
 }
 
 /* ---- plans as JSON ---- */
@@ -162,6 +172,24 @@ note_plan(WatchedPlan *plan, QueryDesc *desc, bool executed)
 	MemoryContextDelete(scratch);
 }
 
+/*
+ * A statement that has failed, in a subtransaction that its caller has survived,
+ * never ends, and its descriptor's place may be another's by now.
+ */
+static void
+forget_running(const QueryDesc *desc)
+{
+	ListCell   *lc;
+
+	foreach(lc, watched_plans)
+	{
+		WatchedPlan *plan = lfirst(lc);
+
+		if (plan->running == desc)
+			plan->running = NULL;
+	}
+}
+
 /* ---- the executor's hooks ---- */
 
 static void
@@ -169,8 +197,6 @@ planwatch_start(QueryDesc *desc, int eflags)
 {
 	bool		look = watching && nesting == 0 && (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0;
 
-	if (watching && watch.lost != NIL)
-		look_for_lost(desc->plannedstmt);
 	if (look && watch.keep)
 		desc->instrument_options |= watch.timing ?
 			(INSTRUMENT_TIMER | INSTRUMENT_ROWS | INSTRUMENT_BUFFERS) : INSTRUMENT_ROWS;
@@ -190,6 +216,7 @@ planwatch_start(QueryDesc *desc, int eflags)
 		{
 			WatchedPlan *plan = palloc0(sizeof(WatchedPlan));
 
+			forget_running(desc);
 			watched_plans = lappend(watched_plans, plan);
 			note_plan(plan, desc, false);
 		}
@@ -266,6 +293,8 @@ planwatch_install(void)
 	ExecutorFinish_hook = planwatch_finish;
 	previous_end = ExecutorEnd_hook;
 	ExecutorEnd_hook = planwatch_executor_end;
+	previous_check = ExecutorCheckPerms_hook;
+	ExecutorCheckPerms_hook = planwatch_check_tables;
 }
 
 void

@@ -39,6 +39,12 @@
 #define BATCH_ROWS		60
 #define BATCH_BYTES		16384
 
+/*
+ * The page that is being written to stays pinned from one batch to the next, but
+ * not those of more partitions than this: shared buffers are everybody's.
+ */
+#define MAX_PINNED_HEAPS	32
+
 #define INSERT_OPTIONS	(TABLE_INSERT_SKIP_FSM | TABLE_INSERT_FROZEN)
 
 /* The rows that wait to be written to one heap. */
@@ -162,6 +168,11 @@ flush_batch(RowWriter *writer, RowBatch *batch)
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(writer->flush_context);
 	count_pages(writer, batch);
+	if (writer->nheaps > MAX_PINNED_HEAPS && batch->bulk->current_buf != InvalidBuffer)
+	{
+		ReleaseBuffer(batch->bulk->current_buf);
+		batch->bulk->current_buf = InvalidBuffer;
+	}
 
 	for (int i = 0; i < batch->nrows; i++)
 		ExecClearTuple(writer->slots[i]);	/* frees the row */

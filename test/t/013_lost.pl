@@ -28,6 +28,8 @@ SELECT etl.add_step('other', 'reads_plain', 'SELECT id FROM plain');
 SELECT etl.add_step('other', 'reads_kept', 'SELECT id FROM kept');
 SELECT etl.add_step('other', 'reads_part', 'SELECT id FROM parts_p1');
 SELECT etl.add_step('other', 'in_command', 'CREATE TABLE other.copied AS SELECT id FROM out.cached');
+SELECT etl.add_step('other', 'in_copy', 'COPY out.cached TO ''/dev/null''');
+SELECT etl.add_step('other', 'only_writes', 'INSERT INTO out.cached VALUES (-1)');
 CREATE FUNCTION out.plain_rows() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM out.plain); END';
 SELECT etl.add_step('other', 'in_function', 'SELECT plain_rows() AS n');
 EOT
@@ -63,11 +65,12 @@ fails_like($node, "SELECT etl.run('p', steps => '{empty}')", 'ZE006',
 	'a step of the same pipeline');
 my ($rc, $out, $err) = finish_sql(begin_sql($node, "SELECT etl.run('other')"));
 isnt($rc, 0, 'steps of another pipeline fail');
-is(statuses($node), 'in_command/1 FAILED, in_function/1 FAILED, reads_kept/1 SUCCESS, reads_part/1 FAILED, reads_plain/1 FAILED',
+is(statuses($node), 'in_command/1 FAILED, in_copy/1 FAILED, in_function/1 FAILED, only_writes/1 SUCCESS, reads_kept/1 SUCCESS, reads_part/1 FAILED, reads_plain/1 FAILED',
 	'those that read what is lost');
 is(one($node, "SELECT count(DISTINCT sqlstate), min(sqlstate), min(error_message) FROM etl.log WHERE run_id = (SELECT max(run_id) FROM etl.run_log) AND process_name = 'reads_plain'"),
 	'1|ZE006|the rows of table "plain" are lost', 'with a reason');
-is(one($node, "SELECT count(*) FROM etl.log WHERE sqlstate = 'ZE006'"), 4, 'all of them');
+is(one($node, "SELECT count(*) FROM etl.log WHERE sqlstate = 'ZE006'"), 5, 'all of them');
+is(lost(), 'cached empty parts plain', 'who writes into it brings nothing back');
 
 # ---- a run makes them again ----
 
@@ -76,7 +79,7 @@ is(lost(), 'cached parts', 'a partial run rebuilds what it makes');
 one($node, "SELECT etl.run('p')");
 is(lost(), '-', 'a full run all');
 one($node, "SELECT etl.run('other')");
-is(statuses($node), 'in_command/1 SUCCESS, in_function/1 SUCCESS, reads_kept/1 SUCCESS, reads_part/1 SUCCESS, reads_plain/1 SUCCESS',
+is(statuses($node), 'in_command/1 SUCCESS, in_copy/1 SUCCESS, in_function/1 SUCCESS, only_writes/1 SUCCESS, reads_kept/1 SUCCESS, reads_part/1 SUCCESS, reads_plain/1 SUCCESS',
 	'and whoever reads them can');
 
 # a crash in the middle of a run, with the token of before
@@ -129,6 +132,15 @@ one($node, 'ALTER TABLE out.cached ADD PRIMARY KEY (id)');
 one($node, 'CREATE TABLE mine (id int CONSTRAINT mine_fk REFERENCES out.cached)');
 fails_like($node, "SELECT etl.run('p')", '2BP01', qr/foreign key mine_fk of table public\.mine/, 'a foreign key');
 one($node, 'DROP TABLE mine');
+one($node, "SELECT etl.alter_step('p', 'kept_parts', '{\"persist\": false}')");
+one($node, 'CREATE PUBLICATION pub FOR TABLE out.kept_parts_p1');
+fails_like($node, "SELECT etl.run('p')", '2BP01', qr/table "out"\.kept_parts cannot become unlogged.*publication pub/s, 'a publication of a partition');
+one($node, 'DROP PUBLICATION pub');
+one($node, 'ALTER TABLE out.kept_parts_p1 ADD PRIMARY KEY (id)');
+one($node, 'CREATE TABLE mine (id int CONSTRAINT mine_fk REFERENCES out.kept_parts_p1)');
+fails_like($node, "SELECT etl.run('p')", '2BP01', qr/foreign key mine_fk of table public\.mine/, 'a foreign key to a partition');
+one($node, 'DROP TABLE mine');
+one($node, "SELECT etl.alter_step('p', 'kept_parts', '{\"persist\": true}')");
 one($node, "SELECT etl.run('p')");
 is(one($node, "SELECT relpersistence FROM pg_class WHERE oid = 'out.cached'::regclass"), 'u', 'when nothing needs it any more');
 
@@ -144,6 +156,20 @@ $node->wait_for_catchup($standby);
 is(lost($standby), 'cached parts plain', 'on a standby what is not logged cannot be read');
 is(one($standby, 'SELECT (SELECT count(*) FROM out.kept), (SELECT count(*) FROM out.kept_parts)'), '10|10', 'what is logged has arrived');
 is(lost(), '-', 'and on the primary all is well');
+
+# what is made while it listens
+my $wide = "SELECT g AS id, string_agg(md5((g * h)::text), '') AS wide FROM generate_series(1, 50) g, generate_series(1, 200) h GROUP BY g";
+one($node, "SELECT etl.alter_step('p', 'kept', jsonb_build_object('sql_query', '" . ($wide =~ s/'/''/gr) . "', 'indexes', ARRAY['UNIQUE (id)']))");
+one($node, "SELECT etl.alter_step('p', 'kept_parts', jsonb_build_object('sql_query', '" . ($wide =~ s/'/''/gr) . "'))");
+one($node, "SELECT etl.run('p')");
+$node->wait_for_catchup($standby);
+for my $table ('kept', 'kept_parts')
+{
+	my $sum = "SELECT count(*), md5(string_agg(wide, '' ORDER BY id)) FROM out.$table";
+	like(one($node, $sum), qr/^50\|\w+$/, "$table on the primary");
+	is(one($standby, $sum), one($node, $sum), "$table reaches the standby");
+}
+is(one($standby, 'SET enable_seqscan = off; SELECT count(*) FROM out.kept WHERE id BETWEEN 11 AND 20'), 10, 'so does its index');
 $standby->promote;
 poll_ok($standby, 'SELECT NOT pg_is_in_recovery()', 'the standby is promoted');
 is(lost($standby), 'cached parts plain', 'promoted: they are empty');
