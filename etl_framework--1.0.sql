@@ -102,7 +102,7 @@ CREATE TABLE etl.step_data (
 -- has nothing but the name to offer; look-ups by name hide the other columns
 -- from the primary key.
 CREATE UNIQUE INDEX step_data_name ON etl.step_data (process_name, pipeline_id) WHERE until_version IS NULL;
-CREATE INDEX step_data_keyless ON etl.step_data (pipeline_id)
+CREATE INDEX step_data_keyless ON etl.step_data (process_name, pipeline_id)
     WHERE until_version IS NULL AND repartition IS NOT NULL AND repartition_by IS NULL AND partition_key IS NULL;
 CREATE INDEX step_data_history ON etl.step_data USING hash (process_name);
 

@@ -314,19 +314,20 @@ catalog_find_step(int32 pipeline_id, const char *process_name)
 }
 
 List *
-catalog_load_keyless_steps(int32 pipeline_id)
+catalog_load_keyless_steps(int32 pipeline_id, const List *names)
 {
 	static EtlStatement statement = {
 		.sql = "SELECT " STEP_GRAPH_COLUMNS ", " STEP_BODY_COLUMNS
 		" FROM etl.step_data WHERE pipeline_id = $1 AND until_version IS NULL"
 		" AND repartition IS NOT NULL AND repartition_by IS NULL AND partition_key IS NULL"
-		" ORDER BY step_id",
-		.nargs = 1,
-		.argtypes = {INT4OID}
+		" AND process_name = ANY ($2) ORDER BY step_id",
+		.nargs = 2,
+		.argtypes = {INT4OID, TEXTARRAYOID}
 	};
 	Params		params = {.n = 0};
 
 	params_put_int32(&params, pipeline_id);
+	params_put_list(&params, names);
 	return query_steps(&statement, &params, true);
 }
 

@@ -268,10 +268,11 @@ extern Step *catalog_find_step(int32 pipeline_id, const char *process_name);
 
 /*
  * The newest version's steps, with bodies, that are repartitioned and whose key
- * neither the user has given nor partkey.c has chosen; and those that refer to
- * a step by one of these references (of char *), but for the step itself.
+ * neither the user has given nor partkey.c has chosen, of these names (of char *);
+ * and those that refer to a step by one of these references (of char *), but for
+ * the step itself.
  */
-extern List *catalog_load_keyless_steps(int32 pipeline_id);
+extern List *catalog_load_keyless_steps(int32 pipeline_id, const List *names);
 extern List *catalog_load_readers(int32 pipeline_id, const List *references, int32 except);
 
 /* Does the newest version have a step of this id? */

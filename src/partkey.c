@@ -31,6 +31,8 @@
 #include "nodes/parsenodes.h"
 #include "parser/parse_target.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/varlena.h"
 
 /* The schema that references to the step get for the time of the walk. */
 #define MARKER	"pg_etl_partkey"
@@ -457,17 +459,25 @@ elect(const Pipeline *pipeline, Step *step, const List *readers)
 
 /* How the references to a step look in a row's reads. */
 static List *
-references_to(const Pipeline *pipeline, const Step *step)
+references_to(const Pipeline *pipeline, const char *process_name)
 {
-	return list_make2(pstrdup(quote_identifier(step->process_name)),
-					  quote_qualified_identifier(pipeline->target_schema, step->process_name));
+	return list_make2(pstrdup(quote_identifier(process_name)),
+					  quote_qualified_identifier(pipeline->target_schema, process_name));
 }
 
-static List *
-readers_among(const Pipeline *pipeline, const Step *step, const List *steps)
+/* The steps that refer to something, by how they refer to it. */
+typedef struct Reference
 {
-	List	   *references = references_to(pipeline, step);
-	List	   *readers = NIL;
+	char		text[4 * NAMEDATALEN];	/* hash key */
+	List	   *readers;		/* of Step * */
+} Reference;
+
+static HTAB *
+index_readers(const List *steps)
+{
+	HASHCTL		ctl = {.keysize = sizeof(((Reference *) NULL)->text), .entrysize = sizeof(Reference),
+	.hcxt = CurrentMemoryContext};
+	HTAB	   *references = hash_create("readers", 256, &ctl, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	ListCell   *lc;
 
 	foreach(lc, steps)
@@ -477,14 +487,72 @@ readers_among(const Pipeline *pipeline, const Step *step, const List *steps)
 
 		foreach(read, reader->reads)
 		{
-			if (reader->step_id != step->step_id && has_name(references, lfirst(read)))
-			{
-				readers = lappend(readers, reader);
-				break;
-			}
+			bool		found;
+			Reference  *reference = hash_search(references, lfirst(read), HASH_ENTER, &found);
+
+			if (!found)
+				reference->readers = NIL;
+			reference->readers = lappend(reference->readers, reader);
+		}
+	}
+	return references;
+}
+
+static List *
+find_readers(HTAB *references, const Pipeline *pipeline, const Step *step)
+{
+	List	   *readers = NIL;
+	ListCell   *lc;
+
+	foreach(lc, references_to(pipeline, step->process_name))
+	{
+		Reference  *reference = hash_search(references, lfirst(lc), HASH_FIND, NULL);
+		ListCell   *reader;
+
+		foreach(reader, reference != NULL ? reference->readers : NIL)
+		{
+			if (((Step *) lfirst(reader))->step_id != step->step_id)
+				readers = list_append_unique_ptr(readers, lfirst(reader));
 		}
 	}
 	return readers;
+}
+
+/* All readers of a step that has been written. */
+static List *
+load_readers(const Pipeline *pipeline, int32 version, const Step *step, const List *changed,
+			 HTAB **references)
+{
+	if (list_length(changed) == 1)
+		return catalog_load_readers(pipeline->id, references_to(pipeline, step->process_name),
+									step->step_id);
+	if (*references == NULL)
+		*references = index_readers(catalog_load_steps_with_bodies(pipeline->id, version));
+	return find_readers(*references, pipeline, step);
+}
+
+/* The names of the steps that were written, and of all that these might read. */
+static List *
+names_around(const List *changed)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	foreach(lc, changed)
+	{
+		const Step *step = lfirst(lc);
+		ListCell   *read;
+
+		names = lappend(names, step->process_name);
+		foreach(read, step->reads)
+		{
+			List	   *parts;
+
+			if (SplitIdentifierString(pstrdup(lfirst(read)), '.', &parts) && parts != NIL)
+				names = lappend(names, llast(parts));
+		}
+	}
+	return names;
 }
 
 static bool
@@ -536,17 +604,22 @@ partkey_carry(Step *step, const Step *old)
 void
 partkey_settle(const Pipeline *pipeline, int32 version, const List *changed)
 {
+	HTAB	   *written = NULL;
+	HTAB	   *all = NULL;
 	ListCell   *lc;
 
-	foreach(lc, catalog_load_keyless_steps(pipeline->id))
+	foreach(lc, catalog_load_keyless_steps(pipeline->id, names_around(changed)))
 	{
 		Step	   *step = lfirst(lc);
 
 		if (has_step(changed, step->step_id))
-			elect(pipeline, step,
-				  catalog_load_readers(pipeline->id, references_to(pipeline, step), step->step_id));
+			elect(pipeline, step, load_readers(pipeline, version, step, changed, &all));
 		else
-			elect(pipeline, step, readers_among(pipeline, step, changed));
+		{
+			if (written == NULL)
+				written = index_readers(changed);
+			elect(pipeline, step, find_readers(written, pipeline, step));
+		}
 		if (step->partition_key != NULL)
 			catalog_write_step(pipeline->id, version, step);
 	}
