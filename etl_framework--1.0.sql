@@ -257,7 +257,7 @@ execution_order: among steps that could start, smaller numbers first; NULL: the 
 broadcast: joins of this step are hash joins whose small side each parallel process reads for itself.
 cache: the table is written into shared buffers and stays there for the steps that read it.
 persist: the table is logged (survives a crash) or not; NULL: what the pipeline''s durability says.
-repartition, repartition_by: the table is hash-partitioned so many ways (1 to 1024), by these columns.
+repartition, repartition_by: the table is hash-partitioned so many ways (1 to 1024), by these columns; without repartition_by by the column that most of the steps that read it join or group on, chosen once and stored, or else the first one that can be hashed: etl.plan says which.
 keep: false: the table goes as soon as the last step that reads it has ended, and is not published.
 indexes: for each index what follows the table''s name in CREATE INDEX: (a), UNIQUE (a, b), USING gin (c).
 checks: not supported yet.
