@@ -106,7 +106,7 @@ planwatch_check_tables(COMPAT_CHECK_PERMS_PARAMETERS)
 
 	foreach(lc, tables)
 	{
-		const RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
 
 		if (watching && rte->rtekind == RTE_RELATION &&
 			(COMPAT_HAS_NO_PERMS(rte) || (CompatRequiredPerms(rights, rte) & ACL_SELECT) != 0) &&
