@@ -13,9 +13,10 @@
  * built-in types means is search_path (it finds the operators), so it is
  * pinned.  So is enable_seqscan: a plan that was made while a table had one page
  * is kept for the session, and as a sequential scan it would make a session
- * that defines thousands of steps quadratic.  This is on the path of every
- * step, and each further setting would cost some microseconds.  Considered and
- * left alone:
+ * that defines thousands of steps quadratic.  That makes a table without an
+ * index so dear (disable_cost) that its plan would be compiled, which takes
+ * longer than a step: so jit is off.  This is on the path of every step, and
+ * each further setting would cost some microseconds.  Considered and left alone:
  *	- row_security: the etl tables have no policies;
  *	- default_transaction_*: too late within a transaction, and a read-only one
  *	  refuses our writes with an error that says so;
@@ -24,7 +25,7 @@
  *	- standard_conforming_strings, transform_null_equals, IntervalStyle,
  *	  DateStyle, quote_all_identifiers: the statements contain no backslash and
  *	  no "= NULL", turn no time into text and quote no identifier;
- *	- enable_* otherwise, plan_cache_mode, jit and their like: slower, never wrong.
+ *	- enable_* otherwise, plan_cache_mode and their like: slower, never wrong.
  *
  * Snapshot.  In a REPEATABLE READ transaction SPI would use the transaction's
  * snapshot, and miss rows that were committed after it (the attempt's own
@@ -110,6 +111,9 @@ etl_spi_begin(EtlSpi *spi)
 							 PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("enable_seqscan", "off",
+							 PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("jit", "off",
 							 PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 }
