@@ -197,7 +197,7 @@ class Dbt(Contestant):
         self.write('dbt_project.yml', """
 name: bench
 profile: bench
-version: '1'
+version: '1.0.0'
 config-version: 2
 flags: {send_anonymous_usage_stats: false, partial_parse: true}
 models: {bench: {+materialized: table, +post-hook: 'ANALYZE {{ this }}'}}
@@ -244,7 +244,7 @@ model_defaults: {{dialect: postgres, start: '2024-01-01'}}
         for step in work.steps:
             query = replace_names(step, lambda name: f'{self.schema}.{name}')
             self.write(f'models/{step.name}.sql',
-                       f'MODEL (name {self.schema}.{step.name}, kind FULL);\n{query};\nANALYZE @this_model;\n')
+                       f'MODEL (name {self.schema}.{step.name}, kind FULL, physical_properties (creatable_type = UNLOGGED));\n{query};\nANALYZE @this_model;\n')
 
     def clear(self, work):
         self.server.sql(f'{QUIET} DROP SCHEMA IF EXISTS {self.schema}, sqlmesh, sqlmesh__{self.schema} CASCADE')
