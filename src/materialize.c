@@ -41,6 +41,9 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+/* Statistics targets of partitions are not made smaller than this. */
+#define MIN_PARTITION_TARGET	10
+
 /*
  * Before 18 a join that only a disabled method can do (a broadcast step's, where
  * it has no hashable condition) costs disable_cost more.  The plan is then dear
@@ -194,6 +197,32 @@ analyze_tables(List *relids)
 	CommandCounterIncrement();
 }
 
+/*
+ * Statistics of the table, and of its partitions if it has any.  The samples of
+ * the partitions are together as large as that of the table: each holds only its
+ * share of the values, and samples of the usual size would make n partitions n
+ * times as dear as one heap with the same rows.
+ */
+static void
+gather_statistics(List *relids)
+{
+	int			npartitions = list_length(relids) - 1;
+
+	analyze_tables(list_make1_oid(linitial_oid(relids)));
+	if (npartitions > 0)
+	{
+		int			target = Max(default_statistics_target / npartitions,
+								 Min(default_statistics_target, MIN_PARTITION_TARGET));
+		int			nestlevel = NewGUCNestLevel();
+
+		(void) set_config_option("default_statistics_target", psprintf("%d", target),
+								 PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+		analyze_tables(list_copy_tail(relids, 1));
+		AtEOXact_GUC(true, nestlevel);
+	}
+}
+
 /* ----------------------------------------------------------------
  *		The whole
  * ----------------------------------------------------------------
@@ -225,7 +254,7 @@ materialize_query(RawStmt *query, const char *sql,
 
 	result->relid = linitial_oid(relids);
 	stepindex_build(result->relid, target->indexes);
-	analyze_tables(relids);
+	gather_statistics(relids);
 	result->size = steptable_size(result->relid);
 
 	MemoryContextSwitchTo(old);
