@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import re
+import signal
 import sys
 import time
 
@@ -147,7 +148,7 @@ class Bench:
             # each comes first in its turn; but the reference has to be there for the first comparison
             order = players[number % len(players):] + players[:number % len(players)]
             for player in order:
-                if player in players and (spent[player.name] < self.budget or player.name in ('psql', 'etl')):
+                if player in players and (spent[player.name] < self.budget or player.name in ('psql', 'psql2', 'etl')):
                     outcome = self.guarded(work, player, lambda: self.one(work, player, players, number))
                     if outcome is None:
                         players.remove(player)
@@ -196,8 +197,8 @@ class Bench:
                 DROP SCHEMA IF EXISTS {contestant.schema}, sqlmesh__{contestant.schema} CASCADE""")
         if work.data:
             self.server.sql("""SET client_min_messages = warning; DROP SCHEMA IF EXISTS sqlmesh CASCADE;
-                DO $$ BEGIN EXECUTE (SELECT 'DROP TABLE ' || string_agg(oid::regclass::text, ', ') FROM pg_class
-                 WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'); END $$;
+                DO $$ BEGIN EXECUTE coalesce((SELECT 'DROP TABLE ' || string_agg(oid::regclass::text, ', ') FROM pg_class
+                 WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'), 'SELECT'); END $$;
                 DROP FUNCTION IF EXISTS spread""")
 
     # ---- all of it ----
@@ -217,7 +218,13 @@ class Bench:
         for name in arguments.work.split(','):
             if name in contests:
                 for work in contests[name]():
-                    self.measure(work)
+                    try:
+                        self.measure(work)
+                    except Exception as error:
+                        say(f'**** {work.name} FAILED: {error}')
+                        self.record('skip', work=work.name, contestant='etl', why=str(error)[:500])
+                        self.failed = True
+                        self.forget(work)
                 continue
             begun = time.monotonic()
             say(f'{name}: {probes.PROBES[name].__doc__.splitlines()[0]}')
@@ -234,7 +241,13 @@ class Bench:
         return 1 if self.failed else 0
 
 
+def stop(number, frame):
+    """A signal: what is running is ended with us."""
+    sys.exit(128 + number)
+
+
 def main():
+    signal.signal(signal.SIGTERM, stop)
     parser = argparse.ArgumentParser()
     for name in ('directory', 'cache', 'pg-config', 'work', 'against'):
         parser.add_argument(f'--{name}', required=True)
@@ -242,7 +255,7 @@ def main():
     parser.add_argument('--scale', type=float, default=1)
     parser.add_argument('--steps', type=int, default=1000)
     parser.add_argument('--repeat', type=int, default=5)
-    parser.add_argument('--budget', type=float, default=100)
+    parser.add_argument('--budget', type=float, default=45)
     parser.add_argument('--limit', type=float, default=600)
     parser.add_argument('--quick', action='store_true')
     sys.exit(Bench(parser.parse_args()).run())

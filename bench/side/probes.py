@@ -1,5 +1,6 @@
 """Figures of ours that no contest gives: generators of dictionaries, each a result."""
 
+import json
 import math
 import os
 import re
@@ -59,7 +60,7 @@ def step(bench, quick):
     """a query step against CREATE UNLOGGED TABLE AS and ANALYZE, in pairs; the first read of its table"""
     server = bench.server
     rows = 50000 if quick else 2000000
-    pairs = 3 if quick else 12
+    pairs = 3 if quick else 8
     with open(f'{os.path.dirname(__file__)}/../works/seed_data.sql') as file:
         server.sql(file.read(), {'rows': rows})
     server.sql('CREATE SCHEMA pair')
@@ -220,7 +221,6 @@ def memory(bench, quick):
     rows = [{'process_name': s.name, 'sql_query': s.sql, **({'depends_on': ['first']} if i >= warm else {})} for i, s in enumerate(steps)]
     rows += [{'process_name': 'first', 'sql_query': GATE.format('first'), 'depends_on': [s.name for s in steps[:warm]]},
              {'process_name': 'last', 'sql_query': GATE.format('last'), 'depends_on': [s.name for s in steps]}]
-    import json
     server.sql(f"""ALTER SYSTEM SET log_line_prefix = '%m [%p] '; SELECT pg_reload_conf();
         CREATE TABLE gate (name text); SELECT etl.create_pipeline('memory');
         SELECT etl.update_metadata('memory', $steps${json.dumps(rows)}$steps$)""")

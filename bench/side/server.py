@@ -60,7 +60,7 @@ class Server:
         self.sql("""
             SELECT etl.cancel(run_id) FROM etl.run_log WHERE status = 'RUNNING';
             SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
-             WHERE backend_type = 'client backend' AND pid <> pg_backend_pid();""")
+             WHERE backend_type = 'client backend' AND pid <> pg_backend_pid();""", timeout=60)
 
     def tidy(self):
         """Nothing that one sample leaves behind is paid for by the next."""

@@ -29,7 +29,7 @@ class Work:
     rows: int = 0                                   # of the source
     data: str = ''                                  # the script that makes the source
     variables: dict = field(default_factory=dict)
-    others: tuple = ('psql', 'psql_logged', 'psql2', 'make', 'dbt', 'sqlmesh')
+    others: tuple = ('psql', 'psql_logged', 'psql2', 'make', 'dbt')
     modes: tuple = ('first',)                       # and 'again': the last run's tables are there
     trivial: bool = False
 
@@ -63,9 +63,11 @@ def seed(server, here, rows):
                   {key: value for key, value in row.items() if value is not None}, [], lanes[row['process_name']])
              for row in rows_of]
     millions = f'{rows / 1e6:g} million'
+    # the more rows, the fewer contestants: those that a target names
+    others = ('psql', 'psql_logged', 'psql2', 'dbt', 'sqlmesh', 'pyspark') if rows <= 1000000 else \
+        ('psql', 'psql2', 'dbt', 'pyspark') if rows <= 5000000 else ('psql', 'pyspark')
     return Work(f'seed_{rows}', f'seed pipeline, {millions} rows', resolve(steps), stages_of(steps), rows,
-                f'{here}/../works/seed_data.sql', {'rows': rows},
-                ('psql', 'psql_logged', 'psql2', 'dbt', 'sqlmesh', 'pyspark'))
+                f'{here}/../works/seed_data.sql', {'rows': rows}, others)
 
 
 def tpch(here, scale):
@@ -75,13 +77,13 @@ def tpch(here, scale):
              re.findall(r'^-- lane: (\d+) ([ab])\nCREATE TABLE (\w+) AS\n(.*?);$', text, re.M | re.S)]
     return Work('tpch', f'TPC-H-like warehouse, scale {scale:g}, {len(steps)} steps', resolve(steps), stages_of(steps),
                 int(6000000 * scale), f'{here}/../works/tpch_data.sql', {'scale': scale},
-                ('psql', 'psql_logged', 'psql2', 'make', 'dbt', 'sqlmesh'))
+                ('psql', 'psql2', 'dbt'))
 
 
 def wide(count):
     steps = [Step(f's{i}', f'SELECT {i} AS x') for i in range(1, count + 1)]
     return Work('wide', f'{count} independent trivial steps', steps, [(steps[0::2], steps[1::2])],
-                modes=('first', 'again'), trivial=True)
+                others=('psql', 'psql_logged', 'psql2', 'make', 'dbt', 'sqlmesh'), modes=('first', 'again'), trivial=True)
 
 
 def chain(count):

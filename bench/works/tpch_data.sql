@@ -1,6 +1,6 @@
 -- Tables shaped like those of TPC-H, made by SQL: the same rows for the same
 -- :scale (1: six million line items).  Not TPC-H's own generator or values.
--- hash_int spreads keys; the data set is the same on every machine and version.
+-- spread() makes keys and values of numbers; the rows are the same on every machine and version.
 
 CREATE FUNCTION spread(key bigint, salt bigint, n bigint) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$

@@ -70,7 +70,7 @@ GROUP BY p.brand, p.type, f.order_year;
 
 -- lane: 3 a
 CREATE TABLE sales_by_segment AS
-SELECT c.segment, c.region, f.order_month, sum(f.revenue) AS revenue, count(DISTINCT f.order_key) AS orders
+SELECT c.segment, c.region, f.order_month, sum(f.revenue) AS revenue, sum(f.quantity) AS quantity
 FROM fact_sales f JOIN dim_customer c ON c.customer_key = f.customer_key
 GROUP BY c.segment, c.region, f.order_month;
 
