@@ -154,6 +154,22 @@ CREATE TABLE etl.attempt_data (
     PRIMARY KEY (run_id, step_id, attempt)
 );
 
+-- What became of the checks of attempts; number: their order in the attempt, from 1.
+CREATE TABLE etl.check_data (
+    run_id       bigint NOT NULL,
+    step_id      int NOT NULL,
+    process_name text NOT NULL,
+    attempt      int NOT NULL,
+    number       int NOT NULL,
+    check_text   text NOT NULL,
+    check_name   text,
+    severity     text NOT NULL,
+    wrong_rows   bigint NOT NULL,
+    sample_rows  jsonb,
+    tested_at    timestamptz NOT NULL,
+    PRIMARY KEY (run_id, step_id, attempt, number)
+);
+
 -- The tables that steps made, as published.  A table that is not here is never
 -- touched.  regclass, so that a dump keeps the reference: there it is a name.
 CREATE TABLE etl.output_data (
@@ -193,6 +209,8 @@ SELECT pg_extension_config_dump('etl.survival_data', '');
 SELECT pg_extension_config_dump('etl.run_data',
     'WHERE NULLIF(pg_catalog.current_setting(''etl_framework.dump_logs'', true), '''')::pg_catalog.bool');
 SELECT pg_extension_config_dump('etl.attempt_data',
+    'WHERE NULLIF(pg_catalog.current_setting(''etl_framework.dump_logs'', true), '''')::pg_catalog.bool');
+SELECT pg_extension_config_dump('etl.check_data',
     'WHERE NULLIF(pg_catalog.current_setting(''etl_framework.dump_logs'', true), '''')::pg_catalog.bool');
 SELECT pg_extension_config_dump('etl.pipeline_data_pipeline_id_seq', '');
 SELECT pg_extension_config_dump('etl.run_id_seq', '');
@@ -260,12 +278,12 @@ persist: the table is logged (survives a crash) or not; NULL: what the pipeline'
 repartition, repartition_by: the table is hash-partitioned so many ways (1 to 1024), by these columns; without repartition_by by the column that most of the steps that read it join or group on, chosen once and stored, or else the first one that can be hashed: etl.plan says which.
 keep: false: the table goes as soon as the last step that reads it has ended, and is not published.
 indexes: for each index what follows the table''s name in CREATE INDEX: (a), UNIQUE (a, b), USING gin (c).
-checks: not supported yet.
+checks: what must be true of the rows before anybody can read them.  Each is a table constraint as in CREATE TABLE (CHECK (amount >= 0), UNIQUE (id), PRIMARY KEY (id), FOREIGN KEY (customer_id) REFERENCES customers (id), with CONSTRAINT name in front or not), NOT NULL (a, b), or a SELECT that returns the rows that are wrong; WARN in front of it warns instead of failing the step.  They are tested when the rows are there, with the constraint''s treatment of nulls, and not made on the table.  The step''s own name means its new rows; other names mean what they mean in sql_query, and steps that are named run first.
 settings: name=value, for this step only; not search_path, role, statement_timeout and those of transactions.
 max_attempts, step_timeout: instead of the pipeline''s.
 step_id: 1 or more; NULL: 1 + the highest one that any version has.
 cache, persist, repartition, indexes, checks and keep => false are not for command steps.
-Errors: undefined_object as in alter_pipeline; duplicate_object for a name or step_id that is taken; syntax_error, with its position in the SQL; invalid_parameter_value, name_too_long; ZE005 for a step that reads or depends on itself.  Cycles and unknown names in depends_on are found when the pipeline is run.';
+Errors: undefined_object as in alter_pipeline; duplicate_object for a name or step_id that is taken; syntax_error, with its position in the SQL, the index or the check; feature_not_supported for what cannot be a check; invalid_parameter_value, name_too_long; ZE005 for a step that reads or depends on itself.  Cycles and unknown names in depends_on are found when the pipeline is run.';
 
 CREATE FUNCTION etl.alter_step(pipeline text, process_name text, changes jsonb)
 RETURNS void LANGUAGE C VOLATILE PARALLEL UNSAFE
@@ -652,6 +670,24 @@ JOIN etl.run_data r ON r.run_id = a.run_id
 JOIN etl.pipeline_data p ON p.pipeline_id = r.pipeline_id
 WHERE pg_has_role(p.owner, 'USAGE');
 
+CREATE VIEW etl.check_log WITH (security_barrier) AS
+SELECT c.run_id,
+       p.pipeline,
+       c.step_id,
+       c.process_name,
+       c.attempt,
+       c.check_text,
+       c.check_name,
+       c.severity,
+       CASE WHEN c.wrong_rows = 0 THEN 'PASSED' ELSE 'FAILED' END AS status,
+       c.wrong_rows,
+       c.sample_rows,
+       c.tested_at
+FROM etl.check_data c
+JOIN etl.run_data r ON r.run_id = c.run_id
+JOIN etl.pipeline_data p ON p.pipeline_id = r.pipeline_id
+WHERE pg_has_role(p.owner, 'USAGE');
+
 -- A step counts as what its newest attempt says.
 CREATE VIEW etl.progress WITH (security_barrier) AS
 SELECT r.run_id,
@@ -695,7 +731,7 @@ DROP FUNCTION etl.revoke_default_privileges();
 
 GRANT USAGE ON SCHEMA etl TO PUBLIC;
 GRANT SELECT ON
-    etl.pipeline, etl.version, etl.metadata, etl.output, etl.run_log, etl.log, etl.progress
+    etl.pipeline, etl.version, etl.metadata, etl.output, etl.run_log, etl.log, etl.check_log, etl.progress
 TO PUBLIC;
 
 COMMENT ON FUNCTION etl.metadata_at IS
@@ -775,6 +811,17 @@ COMMENT ON COLUMN etl.log.wal_bytes IS 'bytes of write-ahead log';
 COMMENT ON COLUMN etl.log.warnings IS 'what did not go as it was asked for, though the attempt need not have failed; NULL: nothing';
 COMMENT ON COLUMN etl.log.plan IS
 'the plans of the attempt''s statements, each as EXPLAIN (FORMAT JSON) shows it, with actual rows where the statement came to its end; NULL: not kept (setting etl_framework.keep_plans)';
+
+COMMENT ON VIEW etl.check_log IS
+'One row a check that an attempt of a step has tested, in the runs of the visible pipelines; also for attempts that failed.  A check whose own SQL raised an error, and those behind it, have none: see etl.log.  Constraints of the published table, which the new rows have to fulfil, are checks, too.';
+COMMENT ON COLUMN etl.check_log.check_text IS 'the check as in add_step, or the constraint''s definition';
+COMMENT ON COLUMN etl.check_log.check_name IS 'that of CONSTRAINT name; NULL: none';
+COMMENT ON COLUMN etl.check_log.severity IS 'ERROR: wrong rows fail the step; WARN: they are a warning of the attempt';
+COMMENT ON COLUMN etl.check_log.status IS 'PASSED, or FAILED: there are wrong rows';
+COMMENT ON COLUMN etl.check_log.wrong_rows IS 'how many; of UNIQUE and PRIMARY KEY all rows whose key another row has, too';
+COMMENT ON COLUMN etl.check_log.sample_rows IS
+'an array of at most 5 of them, as objects; of equal keys the key and how many rows have it.  Long values are cut, many columns left out; NULL: there are no wrong rows';
+COMMENT ON COLUMN etl.check_log.tested_at IS 'when the check had been tested';
 
 COMMENT ON VIEW etl.progress IS
 'How far the runs of the visible pipelines are that are on now.  Each selected step is counted once, as what its newest attempt says.';

@@ -17,6 +17,7 @@
 
 #include "compat.h"
 #include "analysis.h"
+#include "checkquery.h"
 #include "refs.h"
 #include "sqlerror.h"
 #include "stepindex.h"
@@ -65,6 +66,7 @@ typedef struct Names
 	const PipelineGraph *graph;
 	int			step;
 	const TupleDesc *descs;
+	TupleDesc	own;			/* in checks: the rows of the step itself; else NULL */
 	QueryEnvironment *environment;
 } Names;
 
@@ -94,7 +96,7 @@ find_qualified(const Names *names, const char *schema, const char *name)
 	if (schema == NULL || strcmp(schema, graph->pipeline->target_schema) != 0)
 		return -1;
 	found = pipeline_find_step(graph, name);
-	return found >= 0 && found != names->step &&
+	return found >= 0 && (found != names->step || names->own != NULL) &&
 		graph->steps[found]->kind == ETL_STEP_QUERY ? found : -1;
 }
 
@@ -118,7 +120,8 @@ rename_qualified(Node *node, void *arg)
 	relation->relname = psprintf("%s.%s", relation->schemaname, relation->relname);
 	relation->schemaname = NULL;
 	relation->catalogname = NULL;
-	register_relation(names->environment, relation->relname, names->descs[found]);
+	register_relation(names->environment, relation->relname,
+					  found == names->step ? names->own : names->descs[found]);
 	return false;
 }
 
@@ -219,6 +222,45 @@ analysis_of_step(const PipelineGraph *graph, int step, const TupleDesc *descs,
 		(void) collect_views((Node *) query, &analysis->views);
 		analysis->queries = list_concat(analysis->queries, pg_rewrite_query(query));
 	}
+	sqlerror_pop(&errors);
+}
+
+/* ---- checks ---- */
+
+static void
+add_query(Analysis *analysis, const StepCheck *check, RawStmt *raw, QueryEnvironment *environment)
+{
+	Query	   *query = checkquery_analyze(check, raw, environment);
+
+	(void) collect_views((Node *) query, &analysis->views);
+	analysis->queries = list_concat(analysis->queries, pg_rewrite_query(query));
+}
+
+void
+analysis_of_check(const PipelineGraph *graph, int step, const TupleDesc *descs,
+				  TupleDesc desc, const char *text, Analysis *analysis)
+{
+	const char *name = graph->steps[step]->process_name;
+	QueryEnvironment *environment = create_queryEnv();
+	Names		names = {
+		.graph = graph, .step = step, .descs = descs, .own = desc, .environment = environment
+	};
+	StepCheck  *check = stepcheck_parse(text, name);
+	SqlErrorContext errors;
+	CheckQueries queries;
+
+	memset(analysis, 0, sizeof(*analysis));
+	register_relation(environment, name, desc);
+	register_references(&names);
+	(void) rename_qualified(check->query ? check->query->stmt : (Node *) check->referenced, &names);
+	stepcheck_retarget(check, unqualify, &names);
+
+	stepcheck_push_errors(check, &errors);
+	checkquery_make(check, environment, &queries);
+	if (queries.rows != NULL)
+		add_query(analysis, check, queries.rows, environment);
+	if (queries.groups != NULL)
+		add_query(analysis, check, queries.groups, environment);
 	sqlerror_pop(&errors);
 }
 

@@ -51,4 +51,12 @@ extern void analysis_of_step(const PipelineGraph *graph, int step, const TupleDe
 extern void analysis_check_index(const Step *step, TupleDesc desc, const char *index,
 								 const List *partition_key);
 
+/*
+ * Analyses an element of "checks" of a step with these rows; descs as for
+ * analysis_of_step.  Raises what testing the check would, before it has looked at a
+ * row, with the position in the check's text.
+ */
+extern void analysis_of_check(const PipelineGraph *graph, int step, const TupleDesc *descs,
+							  TupleDesc desc, const char *text, Analysis *analysis);
+
 #endif							/* ETL_ANALYSIS_H */

@@ -238,6 +238,22 @@ extern void catalog_attempt_not_repeated(int64 run_id, int32 step_id, int attemp
 extern void catalog_insert_unstarted(int64 run_id, int32 step_id, const char *process_name,
 									 EtlStepStatus status, const char *reason);
 
+/* What became of one check in one attempt. */
+typedef struct CheckResult
+{
+	int			number;			/* of the check among those of the attempt, from 1 */
+	const char *text;
+	const char *name;			/* of the constraint, or NULL */
+	bool		warn;			/* else wrong rows are an error */
+	int64		wrong_rows;
+	List	   *samples;		/* of char *: some of them, as JSON objects */
+	TimestampTz tested_at;
+} CheckResult;
+
+/* Logs the results (of CheckResult *) of an attempt. */
+extern void catalog_insert_check_results(int64 run_id, int32 step_id, const char *process_name,
+										 int attempt, const List *results);
+
 /* ---- writing definitions: called by definition.c only ---- */
 
 /*

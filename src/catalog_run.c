@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * catalog_run.c
- *	  What runs leave behind: their own rows, their attempts' and outputs'.
+ *	  What runs leave behind: their own rows, their attempts', checks' and
+ *	  outputs'.
  *
- * The only file that knows the columns of etl.run_data, etl.attempt_data and
- * etl.output_data.  How its SQL is written and why: see catalog.c.
+ * The only file that knows the columns of etl.run_data, etl.attempt_data,
+ * etl.check_data and etl.output_data.  How its SQL is written and why: see catalog.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -623,4 +624,43 @@ catalog_insert_unstarted(int64 run_id, int32 step_id, const char *process_name,
 	params_put_text(&params, step_status_words[status]);
 	params_put_text(&params, reason);
 	catalog_execute_write(&statement, &params);
+}
+
+/* ---- checks ---- */
+
+void
+catalog_insert_check_results(int64 run_id, int32 step_id, const char *process_name,
+							 int attempt, const List *results)
+{
+	static EtlStatement statement = {
+		.sql = "INSERT INTO etl.check_data"
+		" (run_id, step_id, process_name, attempt, number, check_text, check_name, severity,"
+		"  wrong_rows, sample_rows, tested_at)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
+		"  (SELECT pg_catalog.jsonb_agg(s.row::jsonb ORDER BY s.number)"
+		"   FROM pg_catalog.unnest($10) WITH ORDINALITY AS s(row, number)), $11)",
+		.nargs = 11,
+		.argtypes = {INT8OID, INT4OID, TEXTOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID,
+		INT8OID, TEXTARRAYOID, TIMESTAMPTZOID}
+	};
+	ListCell   *lc;
+
+	foreach(lc, results)
+	{
+		const CheckResult *result = lfirst(lc);
+		Params		params = {.n = 0};
+
+		params_put_int64(&params, run_id);
+		params_put_int32(&params, step_id);
+		params_put_text(&params, process_name);
+		params_put_int32(&params, attempt);
+		params_put_int32(&params, result->number);
+		params_put_text(&params, result->text);
+		params_put_text(&params, result->name);
+		params_put_text(&params, result->warn ? "WARN" : "ERROR");
+		params_put_int64(&params, result->wrong_rows);
+		params_put_list(&params, result->samples);
+		params_put_datum(&params, TimestampTzGetDatum(result->tested_at), false);
+		catalog_execute_write(&statement, &params);
+	}
 }

@@ -167,4 +167,19 @@
 #define LimitBulkExtensionCompat(bulk)	((void) 0)
 #endif
 
+/*
+ * Constraints over periods (WITHOUT OVERLAPS, PERIOD), and such as nobody
+ * enforces: from 18 on.  (Users include nodes/parsenodes.h.)
+ */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_CONSTRAINT_IS_TEMPORAL(constraint) \
+	((constraint)->without_overlaps || (constraint)->fk_with_period || (constraint)->pk_with_period)
+#define COMPAT_CONSTRAINT_IS_NOT_ENFORCED(constraint) \
+	(((constraint)->contype == CONSTR_CHECK || (constraint)->contype == CONSTR_FOREIGN) && \
+	 !(constraint)->is_enforced)
+#else
+#define COMPAT_CONSTRAINT_IS_TEMPORAL(constraint)		false
+#define COMPAT_CONSTRAINT_IS_NOT_ENFORCED(constraint)	false
+#endif
+
 #endif							/* ETL_COMPAT_H */

@@ -27,6 +27,7 @@
 #include "refs.h"
 #include "retry.h"
 #include "security.h"
+#include "stepcheck.h"
 #include "stepindex.h"
 
 #include "catalog/catalog.h"
@@ -363,6 +364,30 @@ refs_to_text(const List *refs)
 	return texts;
 }
 
+/*
+ * What a check reads has to be there when the step has run: it counts as read by
+ * the step.  In checks the step's own name means its new rows.
+ */
+static void
+add_check_reads(const Pipeline *pipeline, Step *step, const char *text)
+{
+	ListCell   *lc;
+
+	foreach(lc, stepcheck_reads(stepcheck_parse(text, step->process_name)))
+	{
+		const RefName *ref = lfirst(lc);
+		char	   *reference = refs_name_to_text(ref);
+		bool		known = strcmp(ref->name, step->process_name) == 0 &&
+			(ref->schema == NULL || strcmp(ref->schema, pipeline->target_schema) == 0);
+		ListCell   *read;
+
+		foreach(read, step->reads)
+			known |= strcmp(lfirst(read), reference) == 0;
+		if (!known)
+			step->reads = lappend(step->reads, reference);
+	}
+}
+
 typedef struct StepContext
 {
 	const char *pipeline;
@@ -398,6 +423,8 @@ definition_check_step(const Pipeline *pipeline, Step *step)
 
 	check_self_reference(pipeline, step, refs->reads);
 	check_self_reference(pipeline, step, refs->writes);
+	foreach(lc, step->checks)
+		add_check_reads(pipeline, step, lfirst(lc));
 	foreach(lc, step->depends_on)
 	{
 		if (strcmp(lfirst(lc), step->process_name) == 0)
@@ -413,11 +440,6 @@ definition_check_step(const Pipeline *pipeline, Step *step)
 				 errhint("Say with repartition how many partitions there shall be.")));
 	if (step->kind != ETL_STEP_QUERY)
 		check_command_step(step);
-	if (step->checks != NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("\"checks\" are not supported yet"),
-				 errdetail("They would not be tested when the step runs.")));
 	foreach(lc, step->indexes)
 		stepindex_check(lfirst(lc));
 	foreach(lc, step->settings)

@@ -353,6 +353,8 @@ flags_in_words(const PipelineGraph *graph, int index, const char *partition_key)
 											partition_key_in_words(step, partition_key)));
 		foreach(lc, step->indexes)
 			flags = lappend(flags, psprintf("index %s", (const char *) lfirst(lc)));
+		foreach(lc, step->checks)
+			flags = lappend(flags, psprintf("check %s", (const char *) lfirst(lc)));
 		if (!step->keep)
 			flags = lappend(flags, "dropped when its readers have ended");
 	}

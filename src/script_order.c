@@ -25,6 +25,7 @@
 
 #include "refs.h"
 #include "script.h"
+#include "stepcheck.h"
 
 #include "catalog/pg_class.h"
 #include "tcop/cmdtag.h"
@@ -521,6 +522,33 @@ order_step(Order *order, int number, bool exporting)
 	finish_step(order, number, reads);
 }
 
+/* A check reads tables when its step has run: they count as read by the step. */
+static void
+add_check_reads(const Pipeline *pipeline, ScriptStep *step)
+{
+	ScriptPlace place = step->place;
+	ListCell   *lc;
+	ListCell   *read;
+
+	/* the check is in a comment, of which only the beginning is known */
+	place.sql_start = SCRIPT_ONLY_LOCATION;
+	if (place.text != NULL)
+		script_place_push(&place);
+	foreach(lc, step->step->checks)
+	{
+		foreach(read, stepcheck_reads(stepcheck_parse(lfirst(lc), step->step->process_name)))
+		{
+			const RefName *ref = lfirst(read);
+
+			if (strcmp(ref->name, step->step->process_name) != 0 ||
+				!script_is_local(pipeline, ref->schema))
+				step->reads = lappend(step->reads, lfirst(read));
+		}
+	}
+	if (place.text != NULL)
+		script_place_pop(&place);
+}
+
 void
 script_order(const Pipeline *pipeline, List *steps, bool exporting)
 {
@@ -541,6 +569,7 @@ script_order(const Pipeline *pipeline, List *steps, bool exporting)
 	for (int i = 0; i < n; i++)
 	{
 		order.steps[i] = list_nth(steps, i);
+		add_check_reads(pipeline, order.steps[i]);
 		order.behind[i] = -1;
 	}
 	for (int i = 0; i < n; i++)

@@ -402,6 +402,17 @@ note_views(Reading *reading, const List *views)
 	MemoryContextSwitchTo(old);
 }
 
+static void
+look_at_reads(Validation *v, int step, const Analysis *analysis)
+{
+	Reading		reading = {.v = v, .step = step};
+	ListCell   *lc;
+
+	foreach(lc, analysis->queries)
+		(void) look_at_relations((Node *) lfirst_node(Query, lc), &reading);
+	note_views(&reading, analysis->views);
+}
+
 /* ---- steps ---- */
 
 static void
@@ -416,8 +427,6 @@ static void
 analyse(Validation *v, Subject *subject)
 {
 	Analysis	analysis;
-	Reading		reading = {.v = v, .step = subject->step};
-	ListCell   *lc;
 
 	analysis_of_step(v->graph, subject->step, v->descs, &analysis);
 	if (analysis.desc != NULL)
@@ -427,9 +436,7 @@ analyse(Validation *v, Subject *subject)
 		subject->analysis.desc = CreateTupleDescCopy(analysis.desc);
 		MemoryContextSwitchTo(old);
 	}
-	foreach(lc, analysis.queries)
-		(void) look_at_relations((Node *) lfirst_node(Query, lc), &reading);
-	note_views(&reading, analysis.views);
+	look_at_reads(v, subject->step, &analysis);
 }
 
 static void
@@ -518,31 +525,6 @@ check_index(Validation *v, Subject *subject)
 						 subject->text, subject->partition_key);
 }
 
-static void
-validate_table(Validation *v, Subject *subject)
-{
-	const Step *step = v->graph->steps[subject->step];
-	ListCell   *lc;
-
-	if (step->repartition > 0)
-		(void) passes(v, check_partitions, subject);
-	foreach(lc, step->indexes)
-	{
-		ErrorData  *error;
-
-		subject->text = lfirst(lc);
-		error = attempt(v, check_index, subject);
-		if (error != NULL)
-		{
-			Problem    *problem = add_error(v, subject->step, error);
-
-			problem->detail = psprintf("Index \"%s\".%s%s", subject->text,
-									   error->detail ? "  " : "",
-									   error->detail ? error->detail : "");
-		}
-	}
-}
-
 /* A step that the SQL reads and whose rows are not known, or -1. */
 static int
 broken_upstream(const Validation *v, int index)
@@ -594,7 +576,7 @@ find_maker(const Validation *v, int index)
 }
 
 /* An error of analysis need not be one when the step runs. */
-static void
+static Problem *
 add_analysis_error(Validation *v, int index, const ErrorData *error)
 {
 	Problem    *problem = add_error(v, index, error);
@@ -612,6 +594,57 @@ add_analysis_error(Validation *v, int index, const ErrorData *error)
 	{
 		problem->is_error = false;
 		problem->detail = "The step could not be checked, because the tables that it reads are not there yet.";
+	}
+	return problem;
+}
+
+static void
+check_check(Validation *v, Subject *subject)
+{
+	Analysis	analysis;
+
+	analysis_of_check(v->graph, subject->step, v->descs, subject->analysis.desc,
+					  subject->text, &analysis);
+	look_at_reads(v, subject->step, &analysis);
+}
+
+static void
+validate_table(Validation *v, Subject *subject)
+{
+	const Step *step = v->graph->steps[subject->step];
+	ListCell   *lc;
+
+	if (step->repartition > 0)
+		(void) passes(v, check_partitions, subject);
+	foreach(lc, step->indexes)
+	{
+		ErrorData  *error;
+
+		subject->text = lfirst(lc);
+		error = attempt(v, check_index, subject);
+		if (error != NULL)
+		{
+			Problem    *problem = add_error(v, subject->step, error);
+
+			problem->detail = psprintf("Index \"%s\".%s%s", subject->text,
+									   error->detail ? "  " : "",
+									   error->detail ? error->detail : "");
+		}
+	}
+	foreach(lc, step->checks)
+	{
+		ErrorData  *error;
+
+		subject->text = lfirst(lc);
+		error = attempt(v, check_check, subject);
+		if (error != NULL)
+		{
+			Problem    *problem = add_analysis_error(v, subject->step, error);
+
+			problem->detail = psprintf("Check \"%s\".%s%s", subject->text,
+									   problem->detail ? "  " : "",
+									   problem->detail ? problem->detail : "");
+		}
 	}
 }
 
@@ -647,7 +680,7 @@ validate_step(Validation *v, int index)
 
 	error = attempt(v, analyse, &subject);
 	if (error != NULL)
-		add_analysis_error(v, index, error);
+		(void) add_analysis_error(v, index, error);
 	if (graph->steps[index]->kind != ETL_STEP_QUERY)
 		return;
 	if (error != NULL || !columns_pass(v, &subject))

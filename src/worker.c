@@ -31,6 +31,7 @@
 
 #include "access/xact.h"
 #include "catalog.h"
+#include "check.h"
 #include "command.h"
 #include "common/pg_prng.h"
 #include "executor/instrument.h"
@@ -66,6 +67,8 @@ typedef struct Attempt
 	WorkerSlot *slot;
 	Step	   *step;
 	List	   *statements;		/* of RawStmt, resolved */
+	List	   *checks;			/* of StepCheck *, resolved */
+	List	   *check_results;	/* of CheckResult *: of those tested */
 	bool		reads_partitions;	/* some step that it reads has "repartition" */
 	List	   *lost;			/* of Oid: tables that are empty since a crash */
 	LocalTransactionId lxid;	/* of the transaction that executes it; 0: none yet */
@@ -162,6 +165,18 @@ worker_resolve(const char *schema, const char *name, bool created, void *arg)
 	return get_namespace_name(worker_run->staging);
 }
 
+/* In checks the step's own name means the table that it has just made. */
+static const char *
+worker_resolve_in_check(const char *schema, const char *name, bool created, void *arg)
+{
+	Attempt    *attempt = (Attempt *) arg;
+
+	if (strcmp(name, attempt->step->process_name) == 0 &&
+		(schema == NULL || strcmp(schema, worker_pipeline->target_schema) == 0))
+		return get_namespace_name(worker_run->staging);
+	return worker_resolve(schema, name, created, arg);
+}
+
 /* staging, target, then the pipeline's own */
 static void
 worker_set_search_path(void)
@@ -201,6 +216,13 @@ worker_prepare(Attempt *attempt)
 
 	attempt->statements = refs_parse(step->sql_query);
 	refs_retarget(attempt->statements, worker_resolve, attempt);
+	foreach(lc, step->checks)
+	{
+		StepCheck  *check = stepcheck_parse(lfirst(lc), step->process_name);
+
+		stepcheck_retarget(check, worker_resolve_in_check, attempt);
+		attempt->checks = lappend(attempt->checks, check);
+	}
 
 	if (worker_run->lost_outputs)
 		attempt->lost = catalog_load_lost();
@@ -219,6 +241,28 @@ worker_prepare(Attempt *attempt)
 							 GUC_ACTION_LOCAL, true, 0, false);
 	CommitTransactionCommand();
 	attempt->inserted = true;
+}
+
+/*
+ * The step's checks, and the constraints that users have put on the table that its
+ * rows are going to be published as.
+ */
+static void
+worker_check(Attempt *attempt)
+{
+	const Step *step = attempt->step;
+	List	   *checks = list_copy(attempt->checks);
+	Oid			published = InvalidOid;
+
+	if (step->keep)
+		published = catalog_output_relid(worker_run->pipeline_id,
+										 worker_pipeline->target_schema, step->process_name);
+	if (OidIsValid(published))
+		checks = list_concat(checks,
+							 check_constraints_of(published, attempt->relid,
+												  worker_resolve_in_check, attempt));
+	if (checks != NIL)
+		check_rows(checks, &attempt->check_results, &attempt->cost.warnings);
 }
 
 static void
@@ -253,6 +297,7 @@ worker_execute(Attempt *attempt)
 		attempt->cost.count_rows = result.rows;
 		attempt->cost.table_size = result.size;
 		attempt->cost.warnings = result.warnings;
+		worker_check(attempt);
 
 		/* nobody reads the table before publish, which is flushed to disk */
 		(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
@@ -332,7 +377,9 @@ worker_cause(Attempt *attempt, ErrorData *error)
 				return RETRY_CAUSE_RUN_OVER;
 		}
 	}
-	return committed ? RETRY_CAUSE_COMMITTED : RETRY_CAUSE_ERROR;
+	if (committed)
+		return RETRY_CAUSE_COMMITTED;
+	return error->sqlerrcode == ERRCODE_ETL_CHECK_FAILED ? RETRY_CAUSE_CHECK : RETRY_CAUSE_ERROR;
 }
 
 /* The place of the error in the step's SQL, as one more line of context. */
@@ -383,6 +430,16 @@ worker_say_warnings(WorkerSlot *slot, const List *warnings)
 	worker_say(slot, text.data);
 }
 
+/* With the end of the attempt, in the transaction that logs it. */
+static void
+worker_log_checks(const Attempt *attempt)
+{
+	if (attempt->check_results != NIL)
+		catalog_insert_check_results(worker_run->run_id, attempt->step->step_id,
+									 attempt->step->process_name, attempt->slot->attempt,
+									 attempt->check_results);
+}
+
 /* Transaction 3.  The coordinator is told in any case. */
 static void
 worker_failed(Attempt *attempt, ErrorData *error, RetryCause cause)
@@ -417,6 +474,7 @@ worker_failed(Attempt *attempt, ErrorData *error, RetryCause cause)
 						   attempt->step ? attempt->step->process_name : "",
 						   slot->attempt, slot->status, error, slot->retry_at,
 						   &attempt->cost);
+	worker_log_checks(attempt);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 }
@@ -458,6 +516,7 @@ worker_make_attempt(WorkerSlot *slot)
 		XactReadOnly = false;	/* what the step may have set is not meant for us */
 		catalog_attempt_succeeded(worker_run->run_id, slot->step_id, slot->attempt,
 								  &attempt->cost);
+		worker_log_checks(attempt);
 		CommitTransactionCommand();
 
 		slot->status = ETL_STEP_SUCCESS;

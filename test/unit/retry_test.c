@@ -119,7 +119,7 @@ test_never(void)
 {
 	RetryPolicy everything = states;
 	const RetryCause causes[] = {
-		RETRY_CAUSE_ADMIN, RETRY_CAUSE_RUN_OVER, RETRY_CAUSE_COMMITTED
+		RETRY_CAUSE_ADMIN, RETRY_CAUSE_RUN_OVER, RETRY_CAUSE_COMMITTED, RETRY_CAUSE_CHECK
 	};
 	int			i;
 
