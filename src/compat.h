@@ -178,8 +178,8 @@
 	(((constraint)->contype == CONSTR_CHECK || (constraint)->contype == CONSTR_FOREIGN) && \
 	 !(constraint)->is_enforced)
 #else
-#define COMPAT_CONSTRAINT_IS_TEMPORAL(constraint)		false
-#define COMPAT_CONSTRAINT_IS_NOT_ENFORCED(constraint)	false
+#define COMPAT_CONSTRAINT_IS_TEMPORAL(constraint)		((void) (constraint), false)
+#define COMPAT_CONSTRAINT_IS_NOT_ENFORCED(constraint)	((void) (constraint), false)
 #endif
 
 #endif							/* ETL_COMPAT_H */

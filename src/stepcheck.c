@@ -23,9 +23,6 @@
 #define CHECK_TABLE		"etl_table"
 #define CHECK_PREFIX	"ALTER TABLE " CHECK_TABLE " ADD "
 
-#define CHECK_FORMS_HINT \
-	"A check is CHECK (...), NOT NULL (...), UNIQUE (...), PRIMARY KEY (...), FOREIGN KEY (...) REFERENCES ..., or a SELECT that returns the rows that are wrong; WARN in front makes it a warning."
-
 void
 stepcheck_push_errors(const StepCheck *check, SqlErrorContext *errors)
 {
@@ -117,6 +114,21 @@ begins_query(const char *p)
 		skip_word(&p, "values") || skip_word(&p, "table");
 }
 
+static bool
+begins_constraint(const char *p)
+{
+	static const char *const words[] = {
+		"constraint", "check", "not", "unique", "primary", "foreign", "exclude"
+	};
+
+	for (int i = 0; i < (int) lengthof(words); i++)
+	{
+		if (skip_word(&p, words[i]))
+			return true;
+	}
+	return false;
+}
+
 /*
  * [CONSTRAINT name] NOT NULL: makes the two words "UNIQUE", in a copy where all
  * that follows keeps its place.  NULL if the check is none of that kind.
@@ -192,6 +204,15 @@ refuse(const StepCheck *check, const Constraint *constraint, const char *what)
 			 location_in(check, constraint->location)));
 }
 
+static void
+raise_invalid(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_SYNTAX_ERROR),
+			 errmsg("invalid check"),
+			 errhint("A check is CHECK (...), NOT NULL (...), UNIQUE (...), PRIMARY KEY (...), FOREIGN KEY (...) REFERENCES ..., or a SELECT that returns the rows that are wrong; WARN in front makes it a warning.")));
+}
+
 /* The one constraint that the text must be. */
 static Constraint *
 parse_constraint(const char *source)
@@ -206,10 +227,7 @@ parse_constraint(const char *source)
 	if (alter != NULL && list_length(alter->cmds) == 1)
 		command = linitial_node(AlterTableCmd, alter->cmds);
 	if (command == NULL || command->subtype != AT_AddConstraint)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("invalid check"),
-				 errhint(CHECK_FORMS_HINT)));
+		raise_invalid();
 	return castNode(Constraint, command->def);
 }
 
@@ -255,11 +273,7 @@ take_constraint(StepCheck *check, Constraint *constraint, const char *table)
 			refuse(check, constraint, "an EXCLUDE constraint");
 			break;
 		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_SYNTAX_ERROR),
-					 errmsg("invalid check"),
-					 errhint(CHECK_FORMS_HINT),
-					 location_in(check, constraint->location)));
+			raise_invalid();
 	}
 }
 
@@ -342,6 +356,8 @@ stepcheck_parse(const char *text, const char *table)
 	stepcheck_push_errors(check, &errors);
 	if (begins_query(check->sql))
 		parse_query(check);
+	else if (!begins_constraint(check->sql))
+		raise_invalid();
 	else
 	{
 		constraint = parse_table_constraint(check, &errors, table);
@@ -360,12 +376,13 @@ stepcheck_parse_constraint(const char *text, const char *table)
 {
 	StepCheck  *check = palloc0(sizeof(StepCheck));
 	SqlErrorContext errors;
+	Constraint *constraint;
 
 	check->text = check->sql = text;
 	check->constraint_of = table;
 	stepcheck_push_errors(check, &errors);
-	check->not_enforced =
-		COMPAT_CONSTRAINT_IS_NOT_ENFORCED(parse_table_constraint(check, &errors, table));
+	constraint = parse_table_constraint(check, &errors, table);
+	check->not_enforced = COMPAT_CONSTRAINT_IS_NOT_ENFORCED(constraint);
 	sqlerror_pop(&errors);
 
 	return check;

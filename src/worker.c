@@ -382,16 +382,34 @@ worker_cause(Attempt *attempt, ErrorData *error)
 	return error->sqlerrcode == ERRCODE_ETL_CHECK_FAILED ? RETRY_CAUSE_CHECK : RETRY_CAUSE_ERROR;
 }
 
-/* The place of the error in the step's SQL, as one more line of context. */
+/* What the error's position is a place in; NULL: nothing that the user knows. */
+static const char *
+worker_place(const Attempt *attempt, const ErrorData *error)
+{
+	ListCell   *lc;
+
+	if (error->internalpos <= 0 || error->internalquery == NULL || attempt->step == NULL)
+		return NULL;
+	if (strcmp(error->internalquery, attempt->step->sql_query) == 0)
+		return "the step's SQL";
+	foreach(lc, attempt->checks)
+	{
+		if (strcmp(error->internalquery, ((const StepCheck *) lfirst(lc))->sql) == 0)
+			return "the check";
+	}
+	return NULL;
+}
+
+/* The place of the error, as one more line of context. */
 static void
 worker_locate(Attempt *attempt, ErrorData *error)
 {
 	int			line = 1;
 	int			column = 1;
 	const char *sql = error->internalquery;
+	const char *place = worker_place(attempt, error);
 
-	if (error->internalpos <= 0 || sql == NULL || attempt->step == NULL ||
-		strcmp(sql, attempt->step->sql_query) != 0)
+	if (place == NULL)
 		return;
 	for (int i = 1; i < error->internalpos && *sql != '\0'; i++)
 	{
@@ -403,7 +421,7 @@ worker_locate(Attempt *attempt, ErrorData *error)
 		column++;
 		sql += pg_mblen(sql);
 	}
-	error->context = psprintf("line %d, column %d of the step's SQL%s%s", line, column,
+	error->context = psprintf("line %d, column %d of %s%s%s", line, column, place,
 							  error->context ? "\n" : "",
 							  error->context ? error->context : "");
 }
