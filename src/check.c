@@ -1,17 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * check.c
- *	  Tests a step's new rows: its checks, and the constraints of the table
- *	  that they are to replace.
+ *	  Tests checks: counts the rows that are wrong, and shows some.
  *
  * How often the table is read: once for all checks that look at single rows
  * (CHECK, NOT NULL and the nulls of a PRIMARY KEY), whose wrong rows are counted
  * side by side; once for each UNIQUE that no unique index has proved already, and
  * for each FOREIGN KEY; as often as it says for a SELECT.  Sample rows of the
  * first kind need a second look, but only where there are any.
- *
- * The published table's constraints are read back as the server writes them in
- * a dump, and are then checks like others.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,23 +20,17 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
-#include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
 #include "checkquery.h"
 #include "commands/defrem.h"
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
-#include "nodes/makefuncs.h"
 #include "rowjson.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/fmgrprotos.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -389,8 +379,7 @@ raise_failed(const List *failed)
 			 more == 0 ? errmsg("%s", found(linitial(failed))) :
 			 errmsg_plural("%s, and %d more check failed", "%s, and %d more checks failed",
 						   more, found(linitial(failed)), more),
-			 detail.len > 0 ? errdetail("%s", detail.data) : 0,
-			 errhint("etl.check_log has the results of all checks.")));
+			 detail.len > 0 ? errdetail("%s", detail.data) : 0));
 }
 
 void
@@ -423,139 +412,4 @@ check_rows(const List *checks, List **results, List **warnings)
 		raise_failed(failed);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
-}
-
-/* ---- constraints of a published table ---- */
-
-/* Are the columns the same, but for dropped ones? */
-static bool
-same_columns(Relation a, Relation b)
-{
-	TupleDesc	x = RelationGetDescr(a);
-	TupleDesc	y = RelationGetDescr(b);
-	int			j = 0;
-
-	for (int i = 0; i < x->natts; i++)
-	{
-		Form_pg_attribute column = TupleDescAttr(x, i);
-		Form_pg_attribute other;
-
-		if (column->attisdropped)
-			continue;
-		while (j < y->natts && TupleDescAttr(y, j)->attisdropped)
-			j++;
-		if (j == y->natts)
-			return false;
-		other = TupleDescAttr(y, j++);
-		if (strcmp(NameStr(column->attname), NameStr(other->attname)) != 0 ||
-			column->atttypid != other->atttypid || column->atttypmod != other->atttypmod)
-			return false;
-	}
-	while (j < y->natts && TupleDescAttr(y, j)->attisdropped)
-		j++;
-	return j == y->natts;
-}
-
-/* As in a dump: with nothing but pg_catalog in the search_path, all else is qualified. */
-static char *
-constraint_definition(Oid constraint)
-{
-	int			nestlevel = NewGUCNestLevel();
-	char	   *definition;
-
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	definition = TextDatumGetCString(DirectFunctionCall1(pg_get_constraintdef,
-												   ObjectIdGetDatum(constraint)));
-	PopActiveSnapshot();
-	AtEOXact_GUC(false, nestlevel);
-	return definition;
-}
-
-static StepCheck *
-make_constraint(const char *text, const char *name, Relation staged, const char *published)
-{
-	StepCheck  *check = stepcheck_parse_constraint(text, RelationGetRelationName(staged));
-
-	check->table->schemaname = get_namespace_name(RelationGetNamespace(staged));
-	check->name = name ? pstrdup(name) : NULL;
-	check->constraint_of = published;
-	return check;
-}
-
-/* False: the table that a foreign key references is not there. */
-static bool
-find_referenced(StepCheck *check, RefsTargetFunction target, void *arg)
-{
-	RangeVar   *referenced = check->referenced;
-	const char *schema;
-
-	if (referenced == NULL)
-		return true;
-	schema = target(referenced->schemaname, referenced->relname, false, arg);
-	if (schema != NULL)
-		referenced->schemaname = pstrdup(schema);
-	return OidIsValid(RangeVarGetRelid(referenced, NoLock, true));
-}
-
-List *
-check_constraints_of(Oid published, Oid staged, RefsTargetFunction target, void *arg)
-{
-	Relation	old = try_table_open(published, AccessShareLock);
-	Relation	new;
-	List	   *checks = NIL;
-	char	   *title;
-	Relation	pg_constraint;
-	SysScanDesc scan;
-	ScanKeyData key;
-	HeapTuple	tuple;
-
-	if (old == NULL)
-		return NIL;
-	new = table_open(staged, AccessShareLock);
-	if (!same_columns(old, new))
-	{
-		table_close(new, NoLock);
-		table_close(old, NoLock);
-		return NIL;
-	}
-	title = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(old)),
-									   RelationGetRelationName(old));
-
-	for (int i = 0; i < RelationGetDescr(old)->natts; i++)
-	{
-		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(old), i);
-
-		if (column->attnotnull && !column->attisdropped)
-			checks = lappend(checks,
-							 make_constraint(psprintf("NOT NULL (%s)",
-													  quote_identifier(NameStr(column->attname))),
-											 NULL, new, title));
-	}
-
-	pg_constraint = table_open(ConstraintRelationId, AccessShareLock);
-	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(published));
-	scan = systable_beginscan(pg_constraint, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
-		StepCheck  *check;
-
-		/* a foreign key to a partitioned table has one more for each partition */
-		if (form->contype != CONSTRAINT_CHECK &&
-			(form->contype != CONSTRAINT_FOREIGN || OidIsValid(form->conparentid)))
-			continue;
-		check = make_constraint(constraint_definition(form->oid), NameStr(form->conname),
-								new, title);
-		if (!check->not_enforced && find_referenced(check, target, arg))
-			checks = lappend(checks, check);
-	}
-	systable_endscan(scan);
-	table_close(pg_constraint, AccessShareLock);
-	table_close(new, NoLock);
-	table_close(old, NoLock);
-
-	return checks;
 }

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * check.h
- *	  Tests a step's new rows: its checks, and the constraints of the table
- *	  that they are to replace.
+ *	  Tests checks: counts the rows that are wrong, and shows some.
  *
  * Works in the current transaction, as the current user, with the current
  * search_path, and needs no snapshot of the caller's.
@@ -30,23 +29,5 @@
  * as context.
  */
 extern void check_rows(const List *checks, List **results, List **warnings);
-
-/*
- * The constraints that the rows of a published table must fulfil: NOT NULL, CHECK
- * (NOT VALID ones, too, as for all new rows) and FOREIGN KEY to other tables, as
- * checks of the staged table that will take its place.  Not UNIQUE, PRIMARY KEY
- * and EXCLUDE, which are for their indexes to find.  With check_rows they fail
- * by the constraint's name.
- *
- * NIL where the columns of the two are not the same, in names, types and order:
- * the constraints need then not mean anything for the new rows.
- *
- * target is asked where the table leads that a foreign key references: to its
- * schema and name, both given.  See refs_retarget; here NULL leaves it alone.  A
- * key whose table is not there under the answer is left out.  Takes ACCESS SHARE
- * locks on both tables.
- */
-extern List *check_constraints_of(Oid published, Oid staged,
-								  RefsTargetFunction target, void *arg);
 
 #endif							/* ETL_CHECK_H */

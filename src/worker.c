@@ -33,6 +33,7 @@
 #include "catalog.h"
 #include "check.h"
 #include "command.h"
+#include "constraint.h"
 #include "common/pg_prng.h"
 #include "executor/instrument.h"
 #include "guc.h"
@@ -243,6 +244,21 @@ worker_prepare(Attempt *attempt)
 	attempt->inserted = true;
 }
 
+/* Will this run replace the table? */
+static bool
+worker_replaces(Oid relid, void *arg)
+{
+	char	   *schema = get_namespace_name(get_rel_namespace(relid));
+	int32		step_id;
+	int32		repartition;
+	EtlStepKind kind;
+
+	return schema != NULL && strcmp(schema, worker_pipeline->target_schema) == 0 &&
+		catalog_lookup_step(worker_run->pipeline_id, worker_run->version, get_rel_name(relid),
+							&step_id, &kind, &repartition) &&
+		kind == ETL_STEP_QUERY && shm_is_selected(worker_run, step_id);
+}
+
 /*
  * The step's checks, and the constraints that users have put on the table that its
  * rows are going to be published as.
@@ -259,8 +275,8 @@ worker_check(Attempt *attempt)
 										 worker_pipeline->target_schema, step->process_name);
 	if (OidIsValid(published))
 		checks = list_concat(checks,
-							 check_constraints_of(published, attempt->relid,
-												  worker_resolve_in_check, attempt));
+							 constraint_of_published(published, attempt->relid,
+													 worker_replaces, NULL));
 	if (checks != NIL)
 		check_rows(checks, &attempt->check_results, &attempt->cost.warnings);
 }
@@ -559,6 +575,8 @@ worker_make_attempt(WorkerSlot *slot)
 		attempt->cost.count_rows = -1;
 		attempt->cost.table_size = -1;
 		worker_locate(attempt, error);
+		if (error->sqlerrcode == ERRCODE_ETL_CHECK_FAILED && error->hint == NULL)
+			error->hint = "etl.check_log has the results of all checks.";
 
 		HOLD_CANCEL_INTERRUPTS();
 		worker_failed(attempt, error, cause);
