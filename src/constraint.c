@@ -140,7 +140,32 @@ not_nulls_of(Relation published, Oid staged)
 }
 
 List *
-constraint_of_published(Oid published, Oid staged, ConstraintReplacedFunction replaced, void *arg)
+constraint_referenced_by(Oid relid)
+{
+	Relation	pg_constraint = table_open(ConstraintRelationId, AccessShareLock);
+	List	   *relids = NIL;
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(pg_constraint, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		if (form->contype == CONSTRAINT_FOREIGN && form->confrelid != relid)
+			relids = list_append_unique_oid(relids, form->confrelid);
+	}
+	systable_endscan(scan);
+	table_close(pg_constraint, AccessShareLock);
+
+	return relids;
+}
+
+List *
+constraint_of_published(Oid published, Oid staged, const List *replaced)
 {
 	Relation	old = try_table_open(published, AccessShareLock);
 	Relation	pg_constraint;
@@ -167,7 +192,7 @@ constraint_of_published(Oid published, Oid staged, ConstraintReplacedFunction re
 		/* a foreign key to a partitioned table has one more for each partition */
 		if (form->contype != CONSTRAINT_CHECK &&
 			(form->contype != CONSTRAINT_FOREIGN || OidIsValid(form->conparentid) ||
-			 (!to_itself && replaced(form->confrelid, arg))))
+			 list_member_oid(replaced, form->confrelid)))
 			continue;
 		if (!has_columns(tuple, Anum_pg_constraint_conkey, pg_constraint, published, staged) ||
 			(to_itself &&

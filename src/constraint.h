@@ -21,19 +21,19 @@
 
 #include "stepcheck.h"
 
-/* Is this table one that will be replaced together with the one in question? */
-typedef bool (*ConstraintReplacedFunction) (Oid relid, void *arg);
+/* The tables that foreign keys of this one reference, but for itself: of Oid. */
+extern List *constraint_referenced_by(Oid relid);
 
 /*
  * What a published table demands of the staged one: of StepCheck *.  Not what the
  * staged table has itself as a valid constraint.  NIL where the published table
  * does not exist.
  *
- * Foreign keys to tables that will be replaced as well are left to the next
- * function, but for those to the table itself.
+ * Foreign keys to these tables (of Oid), which will be replaced together with the
+ * published one, are left to the next function.
  */
 extern List *constraint_of_published(Oid published, Oid staged,
-									 ConstraintReplacedFunction replaced, void *arg);
+									 const List *replaced);
 
 /*
  * What foreign keys between tables demand that are replaced together: for each that

@@ -608,44 +608,39 @@ check_check(Validation *v, Subject *subject)
 	look_at_reads(v, subject->step, &analysis);
 }
 
+/* Elements of an argument that are SQL of their own; "what" each is. */
+static void
+validate_elements(Validation *v, Subject *subject, const List *elements, CheckFunction check,
+				  const char *what)
+{
+	ListCell   *lc;
+
+	foreach(lc, elements)
+	{
+		ErrorData  *error;
+		Problem    *problem;
+
+		subject->text = lfirst(lc);
+		error = attempt(v, check, subject);
+		if (error == NULL)
+			continue;
+		problem = check == check_check ? add_analysis_error(v, subject->step, error) :
+			add_error(v, subject->step, error);
+		problem->detail = psprintf("%s \"%s\".%s%s", what, subject->text,
+								   problem->detail ? "  " : "",
+								   problem->detail ? problem->detail : "");
+	}
+}
+
 static void
 validate_table(Validation *v, Subject *subject)
 {
 	const Step *step = v->graph->steps[subject->step];
-	ListCell   *lc;
 
 	if (step->repartition > 0)
 		(void) passes(v, check_partitions, subject);
-	foreach(lc, step->indexes)
-	{
-		ErrorData  *error;
-
-		subject->text = lfirst(lc);
-		error = attempt(v, check_index, subject);
-		if (error != NULL)
-		{
-			Problem    *problem = add_error(v, subject->step, error);
-
-			problem->detail = psprintf("Index \"%s\".%s%s", subject->text,
-									   error->detail ? "  " : "",
-									   error->detail ? error->detail : "");
-		}
-	}
-	foreach(lc, step->checks)
-	{
-		ErrorData  *error;
-
-		subject->text = lfirst(lc);
-		error = attempt(v, check_check, subject);
-		if (error != NULL)
-		{
-			Problem    *problem = add_analysis_error(v, subject->step, error);
-
-			problem->detail = psprintf("Check \"%s\".%s%s", subject->text,
-									   problem->detail ? "  " : "",
-									   problem->detail ? problem->detail : "");
-		}
-	}
+	validate_elements(v, subject, step->indexes, check_index, "Index");
+	validate_elements(v, subject, step->checks, check_check, "Check");
 }
 
 static void

@@ -55,7 +55,7 @@ SELECT etl.create_pipeline('shop', search_path => 'src', max_parallel => 2, retr
 SELECT etl.add_step('shop', 'today', 'SELECT * FROM orders', cache => true, repartition => 4, repartition_by => '{customer}');
 SELECT etl.add_step('shop', 'hidden', 'SELECT customer FROM today', keep => false, settings => '{work_mem=1MB,"datestyle=iso, dmy"}');
 SELECT etl.add_step('shop', 'per_customer', 'SELECT t.customer, sum(amount) AS total FROM today t GROUP BY 1',
-	depends_on => '{hidden}', indexes => '{UNIQUE (customer)}', persist => true, description => 'sums', max_attempts => 5, step_timeout => '1 hour');
+	depends_on => '{hidden}', indexes => '{UNIQUE (customer)}', persist => true, checks => '{UNIQUE (customer),WARN CHECK (total < 0)}', description => 'sums', max_attempts => 5, step_timeout => '1 hour');
 COMMIT;
 SELECT etl.run('shop');
 SELECT etl.alter_step('shop', 'per_customer', '{"sql_query": "SELECT t.customer, sum(t.amount) AS total FROM today t GROUP BY 1"}');
@@ -116,7 +116,7 @@ EOT
 my $state = $old->safe_psql('source', $visible);
 like($state, qr/^shop\|4\|.*^shop\|3\|/ms, 'the database has versions');
 note($state);
-my $count_logs = 'SELECT count(*), (SELECT count(*) FROM etl.log) FROM etl.run_log';
+my $count_logs = 'SELECT count(*), (SELECT count(*) FROM etl.log), (SELECT count(*) FROM etl.check_log) FROM etl.run_log';
 my ($last_run, $last_pipeline) = split /\|/,
   $old->safe_psql('source', q{SELECT etl.start('long'), (SELECT max(pipeline_id) FROM etl.pipeline_data)});
 step_pid($old, 'sleeps');
@@ -172,7 +172,7 @@ restore_plain('parts', 'schema', 'data');
 foreach my $database (qw(plain inserts custom once logs parts))
 {
 	is($new->safe_psql($database, $visible), $state, "$database: pipelines, versions, metadata, checksums and outputs are as they were");
-	is($new->safe_psql($database, $count_logs), $database eq 'logs' ? $logs : '0|0', "$database: the logs are there if they were asked for");
+	is($new->safe_psql($database, $count_logs), $database eq 'logs' ? $logs : '0|0|0', "$database: the logs are there if they were asked for");
 	is($new->safe_psql($database, q{SELECT count(*) FROM etl.pipeline_data WHERE owner::text ~ '^[0-9]'}), '0',
 		"$database: no pipeline belongs to a number");
 }
@@ -192,7 +192,7 @@ is($new->safe_psql('logs', "SELECT string_agg(process_name || ' ' || status, ', 
 	'made SUCCESS, sleeps FAILED', 'and so has its attempt');
 is($new->safe_psql('logs', "SELECT count(*) FROM etl.run_log WHERE status = 'SUCCESS'"),
 	$old->safe_psql('source', "SELECT count(*) FROM etl.run_log WHERE status = 'SUCCESS'"), 'the others are as they were');
-$new->command_ok([ 'pg_restore', '-e', '-d', 'plain', '--data-only', '-n', 'etl', '-t', 'run_data', '-t', 'attempt_data', "$dir/logs" ],
+$new->command_ok([ 'pg_restore', '-e', '-d', 'plain', '--data-only', '-n', 'etl', '-t', 'run_data', '-t', 'attempt_data', '-t', 'check_data', "$dir/logs" ],
 	'logs can be restored afterwards');
 is($new->safe_psql('plain', $count_logs), $logs, 'all of them');
 is($old->safe_psql('source', "SELECT etl.cancel($last_run)"), 't', 'the run is still on in the old database');
