@@ -38,19 +38,33 @@ title_of(Oid relid)
 									  get_rel_name(relid));
 }
 
-/* As in a dump: with nothing but pg_catalog in the search_path, all else is qualified. */
+/*
+ * As in a dump: with nothing but pg_catalog in the search_path, all else is
+ * qualified.  The server's function sees what the transaction's snapshot sees, and
+ * that may be older than the constraint.
+ */
 static char *
 definition_of(Oid constraint)
 {
+	LOCAL_FCINFO(fcinfo, 1);
 	int			nestlevel = NewGUCNestLevel();
 	Datum		definition;
 
+	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = ObjectIdGetDatum(constraint);
+	fcinfo->args[0].isnull = false;
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	definition = DirectFunctionCall1(pg_get_constraintdef, ObjectIdGetDatum(constraint));
+	definition = pg_get_constraintdef(fcinfo);
 	PopActiveSnapshot();
 	AtEOXact_GUC(false, nestlevel);
+	if (fcinfo->isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("constraint \"%s\" has been added since the run began",
+						get_constraint_name(constraint)),
+				 errhint("Run the pipeline again.")));
 	return TextDatumGetCString(definition);
 }
 

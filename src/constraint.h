@@ -12,7 +12,8 @@
  * The functions look and build; check_rows tests what they return, and then fails
  * with the constraint's name and its table's.  They take ACCESS SHARE locks on the
  * tables, and raise what parsing a constraint does: feature_not_supported for a key
- * with PERIOD (18).
+ * with PERIOD (18); and object_not_in_prerequisite_state for a constraint that is
+ * newer than the transaction's snapshot.
  *
  *-------------------------------------------------------------------------
  */
