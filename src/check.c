@@ -194,7 +194,7 @@ scan_error_context(void *arg)
 	{
 		const StepCheck *check = ((const Test *) lfirst(lc))->check;
 
-		errcontext("%s \"%s\"%s", check->constraint_of ? "constraint" : "check", check->sql,
+		errcontext("check \"%s\"%s", check->sql,
 				   list_length(tests) > 1 ? ", or another one of the same scan" : "");
 		if (foreach_current_index(lc) == MAX_SAMPLES - 1)
 			break;
@@ -329,14 +329,10 @@ finish(Test *test, MemoryContext context)
 static char *
 found(const Test *test)
 {
-	const StepCheck *check = test->check;
 	int64		n = test->result->wrong_rows;
-	const char *rows = n == 1 ? "row" : "rows";
 
-	if (check->constraint_of != NULL)
-		return psprintf("constraint \"%s\" of table %s would be violated by " INT64_FORMAT " %s",
-						title_of(check), check->constraint_of, n, rows);
-	return psprintf("check \"%s\" found " INT64_FORMAT " wrong %s", title_of(check), n, rows);
+	return psprintf("check \"%s\" found " INT64_FORMAT " wrong %s", title_of(test->check), n,
+					n == 1 ? "row" : "rows");
 }
 
 /* A line a check, with as many rows as fit. */

@@ -6,7 +6,6 @@
  *	  waiting for its turn		the caller's transaction, the pipeline's lock
  *	  beginning					checks, staging schema, the run's row
  *	  stepping					scheduler.c, until no step is left
- *	  checking					foreign keys between the tables to be published
  *	  publishing				with conditional locks, until they are free
  *	  ending					the run's row, the locks, the caller's answer
  *
@@ -31,9 +30,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog.h"
-#include "check.h"
 #include "commands/async.h"
-#include "constraint.h"
 #include "lock.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -459,37 +456,6 @@ coordinator_check_blocker(RunState *run, Oid blocked)
 	}
 }
 
-/*
- * Foreign keys between tables that are replaced together could not be looked at
- * before now: either step may have been the last.
- */
-static void
-coordinator_check_references(RunState *run)
-{
-	List	   *published = NIL;
-	List	   *staged = NIL;
-	List	   *results = NIL;
-	List	   *warnings = NIL;
-	ListCell   *lc;
-
-	runstate_begin(run);
-	runstate_allow_interrupts();
-	foreach(lc, coordinator_outputs(run))
-	{
-		const PublishOutput *output = lfirst(lc);
-		Oid			relid = catalog_output_relid(run->pipeline->id, run->pipeline->target_schema,
-												 output->process_name);
-
-		if (!OidIsValid(relid))
-			continue;
-		published = lappend_oid(published, relid);
-		staged = lappend_oid(staged, output->relid);
-	}
-	check_rows(constraint_between_published(published, staged), &results, &warnings);
-	runstate_forbid_interrupts();
-	runstate_commit(run);
-}
-
 static void
 coordinator_publish(RunState *run)
 {
@@ -657,8 +623,6 @@ coordinator_run(RunState *run)
 	/* a failed step has left its reason, without ending the run early */
 	if (run->verdict == ETL_RUN_RUNNING && run->nfailed > 0)
 		run->verdict = ETL_RUN_FAILED;
-	if (run->verdict == ETL_RUN_RUNNING)
-		coordinator_guard(run, coordinator_check_references, "could not be published");
 	if (run->verdict == ETL_RUN_RUNNING)
 		coordinator_guard(run, coordinator_publish, "could not be published");
 	coordinator_end_run(run);

@@ -29,7 +29,7 @@ stepcheck_push_errors(const StepCheck *check, SqlErrorContext *errors)
 	memset(errors, 0, sizeof(*errors));
 	errors->sql = check->sql;
 	errors->offset = check->offset;
-	errors->label = check->constraint_of != NULL ? "constraint" : "check";
+	errors->label = "check";
 	sqlerror_push(errors);
 }
 
@@ -366,23 +366,6 @@ stepcheck_parse(const char *text, const char *table)
 		if (COMPAT_CONSTRAINT_IS_NOT_ENFORCED(constraint))
 			refuse(check, constraint, "NOT ENFORCED");
 	}
-	sqlerror_pop(&errors);
-
-	return check;
-}
-
-StepCheck *
-stepcheck_parse_constraint(const char *text, const char *table)
-{
-	StepCheck  *check = palloc0(sizeof(StepCheck));
-	SqlErrorContext errors;
-	Constraint *constraint;
-
-	check->text = check->sql = text;
-	check->constraint_of = table;
-	stepcheck_push_errors(check, &errors);
-	constraint = parse_table_constraint(check, &errors, table);
-	check->not_enforced = COMPAT_CONSTRAINT_IS_NOT_ENFORCED(constraint);
 	sqlerror_pop(&errors);
 
 	return check;

@@ -48,11 +48,6 @@ typedef struct StepCheck
 	RangeVar   *referenced;		/* FOREIGN KEY: the table, */
 	List	   *referenced_columns; /* of String: its columns; NIL: its primary key, */
 	bool		match_full;		/* and MATCH FULL */
-
-	bool		not_enforced;	/* only of a table's own constraint: it has nothing
-								 * to be tested */
-	const char *constraint_of;	/* NULL: a check of the step's; else the table that
-								 * has it as a constraint, for messages */
 } StepCheck;
 
 /*
@@ -64,12 +59,6 @@ typedef struct StepCheck
  * position in the check's text and name the check in their context.
  */
 extern StepCheck *stepcheck_parse(const char *text, const char *table);
-
-/*
- * Parses a constraint of a table as pg_get_constraintdef writes it: here NOT
- * VALID and NOT ENFORCED are no errors.
- */
-extern StepCheck *stepcheck_parse_constraint(const char *text, const char *table);
 
 /* What the check reads besides the table itself: of RefName *. */
 extern List *stepcheck_reads(const StepCheck *check);

@@ -31,10 +31,8 @@
 
 #include "access/xact.h"
 #include "catalog.h"
-#include "catalog/namespace.h"
 #include "check.h"
 #include "command.h"
-#include "constraint.h"
 #include "common/pg_prng.h"
 #include "executor/instrument.h"
 #include "guc.h"
@@ -70,9 +68,6 @@ typedef struct Attempt
 	Step	   *step;
 	List	   *statements;		/* of RawStmt, resolved */
 	List	   *checks;			/* of StepCheck *, resolved */
-	Oid			published;		/* the table that the rows are to replace those of */
-	List	   *replaced;		/* of Oid: those that it references, and that the run
-								 * replaces, too */
 	List	   *check_results;	/* of CheckResult *: of those tested */
 	bool		reads_partitions;	/* some step that it reads has "repartition" */
 	List	   *lost;			/* of Oid: tables that are empty since a crash */
@@ -197,44 +192,6 @@ worker_set_search_path(void)
 	pfree(path.data);
 }
 
-/* Will this run replace the table? */
-static bool
-worker_replaces(Oid relid)
-{
-	char	   *schema = get_namespace_name(get_rel_namespace(relid));
-	int32		step_id;
-	int32		repartition;
-	EtlStepKind kind;
-
-	return schema != NULL && strcmp(schema, worker_pipeline->target_schema) == 0 &&
-		catalog_lookup_step(worker_run->pipeline_id, worker_run->version, get_rel_name(relid),
-							&step_id, &kind, &repartition) &&
-		kind == ETL_STEP_QUERY && shm_is_selected(worker_run, step_id);
-}
-
-/* What the attempt will need to know of the table that is published now. */
-static void
-worker_find_published(Attempt *attempt)
-{
-	ListCell   *lc;
-
-	attempt->published = catalog_output_relid(worker_run->pipeline_id,
-											  worker_pipeline->target_schema,
-											  attempt->step->process_name);
-	/* one that somebody has renamed or moved is not replaced */
-	if (get_relname_relid(attempt->step->process_name,
-						  get_namespace_oid(worker_pipeline->target_schema, true)) !=
-		attempt->published)
-		attempt->published = InvalidOid;
-	if (!OidIsValid(attempt->published))
-		return;
-	foreach(lc, constraint_referenced_by(attempt->published))
-	{
-		if (worker_replaces(lfirst_oid(lc)))
-			attempt->replaced = lappend_oid(attempt->replaced, lfirst_oid(lc));
-	}
-}
-
 static void
 worker_prepare(Attempt *attempt)
 {
@@ -269,8 +226,6 @@ worker_prepare(Attempt *attempt)
 
 	if (worker_run->lost_outputs)
 		attempt->lost = catalog_load_lost();
-	if (step->kind == ETL_STEP_QUERY && step->keep)
-		worker_find_published(attempt);
 
 	worker_set_search_path();
 	params = shm_params(worker_run);
@@ -286,23 +241,6 @@ worker_prepare(Attempt *attempt)
 							 GUC_ACTION_LOCAL, true, 0, false);
 	CommitTransactionCommand();
 	attempt->inserted = true;
-}
-
-/*
- * The step's checks, and the constraints that users have put on the table that its
- * rows are going to be published as.
- */
-static void
-worker_check(Attempt *attempt)
-{
-	List	   *checks = list_copy(attempt->checks);
-
-	if (OidIsValid(attempt->published))
-		checks = list_concat(checks,
-							 constraint_of_published(attempt->published, attempt->relid,
-													 attempt->replaced));
-	if (checks != NIL)
-		check_rows(checks, &attempt->check_results, &attempt->cost.warnings);
 }
 
 static void
@@ -337,7 +275,8 @@ worker_execute(Attempt *attempt)
 		attempt->cost.count_rows = result.rows;
 		attempt->cost.table_size = result.size;
 		attempt->cost.warnings = result.warnings;
-		worker_check(attempt);
+		if (attempt->checks != NIL)
+			check_rows(attempt->checks, &attempt->check_results, &attempt->cost.warnings);
 
 		/* nobody reads the table before publish, which is flushed to disk */
 		(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
