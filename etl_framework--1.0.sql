@@ -181,6 +181,7 @@ CREATE TABLE etl.output_data (
     count_rows   bigint,
     table_size   bigint,
     token        uuid NOT NULL,          -- of etl.survival_data, when it was published
+    index_names  text[],                 -- those of its indexes that the step has asked for
     PRIMARY KEY (pipeline_id, schema_name, process_name)
 );
 

@@ -79,7 +79,7 @@ SELECT etl.add_step('publish_too', 'c', 'SELECT n + 1 AS n FROM publish.b');
 SELECT * FROM pg_temp.try($$SELECT etl.run('publish')$$);
 SELECT * FROM pg_temp.try($$SELECT etl.run('publish_too')$$);
 SELECT * FROM publish.c;
-SELECT pipeline, relation FROM etl.output WHERE schema_name = 'publish' ORDER BY 1, 2;
+SELECT pipeline, relation FROM etl.output WHERE schema_name = 'publish' ORDER BY 1, relation::text;
 
 -- ---- indexes: their names are nobody's business, and never in the way
 
@@ -136,7 +136,7 @@ SELECT count(*) FROM publish.a;
 -- a pipeline that moves leaves its tables where they are
 SELECT etl.alter_pipeline('publish', '{"target_schema": "publish_moved"}');
 SELECT * FROM pg_temp.try($$SELECT etl.run('publish')$$);
-SELECT schema_name, relation FROM etl.output WHERE pipeline = 'publish' ORDER BY 1, 2;
+SELECT schema_name, relation FROM etl.output WHERE pipeline = 'publish' ORDER BY 1, relation::text;
 SELECT etl.drop_pipeline('publish', drop_tables => true);
 SELECT count(*) FROM pg_class WHERE relnamespace IN ('publish'::regnamespace, 'publish_moved'::regnamespace);
 

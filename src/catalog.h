@@ -118,6 +118,13 @@ extern void catalog_metadata_at(int32 pipeline_id, int32 version, Tuplestorestat
 extern Oid	catalog_output_relid(int32 pipeline_id, const char *schema,
 								 const char *process_name);
 
+/*
+ * The same, if the table still stands under that name in that schema: the one
+ * that the step's next table will take the place of.
+ */
+extern Oid	catalog_published(int32 pipeline_id, const char *schema,
+							  const char *process_name);
+
 /* The tables that the registry has for a pipeline: of Output *. */
 typedef struct Output
 {
@@ -144,9 +151,25 @@ typedef struct Occupant
 extern List *catalog_load_occupants(int32 pipeline_id, const char *schema,
 									const List *names);
 
-extern void catalog_register_output(int32 pipeline_id, const char *schema,
-									const char *process_name, Oid relid,
-									int64 run_id, int64 count_rows, int64 table_size);
+/* What the registry has for a step's table when it is published. */
+typedef struct OutputRow
+{
+	const char *process_name;
+	Oid			relid;
+	int64		count_rows;		/* -1: NULL */
+	int64		table_size;		/* -1: NULL */
+	List	   *index_names;	/* of char *: see catalog_output_indexes */
+} OutputRow;
+
+extern void catalog_register_output(int32 pipeline_id, const char *schema, int64 run_id,
+									const OutputRow *output);
+
+/*
+ * The names (char *) of the indexes that runs have made on the published table
+ * because the step asked for them; others are its users' own.
+ */
+extern List *catalog_output_indexes(int32 pipeline_id, const char *schema,
+									const char *process_name);
 
 /*
  * The tables of all pipelines, with their partitions, that the registry has and

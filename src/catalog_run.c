@@ -17,10 +17,12 @@
 #include "spi.h"
 
 #include "access/xlog.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -84,6 +86,19 @@ catalog_output_relid(int32 pipeline_id, const char *schema, const char *process_
 	}
 	etl_spi_end(&spi);
 
+	return relid;
+}
+
+Oid
+catalog_published(int32 pipeline_id, const char *schema, const char *process_name)
+{
+	Oid			namespace = get_namespace_oid(schema, true);
+	Oid			relid = OidIsValid(namespace) ?
+		get_relname_relid(process_name, namespace) : InvalidOid;
+
+	if (!OidIsValid(relid) ||
+		relid != catalog_output_relid(pipeline_id, schema, process_name))
+		return InvalidOid;
 	return relid;
 }
 
@@ -235,30 +250,63 @@ catalog_load_occupants(int32 pipeline_id, const char *schema, const List *names)
 }
 
 void
-catalog_register_output(int32 pipeline_id, const char *schema, const char *process_name,
-						Oid relid, int64 run_id, int64 count_rows, int64 table_size)
+catalog_register_output(int32 pipeline_id, const char *schema, int64 run_id,
+						const OutputRow *output)
 {
 	static EtlStatement statement = {
 		.sql = "INSERT INTO etl.output_data"
-		" (pipeline_id, schema_name, process_name, relid, run_id, count_rows, table_size, token)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT s.token FROM etl.survival_data s))"
+		" (pipeline_id, schema_name, process_name, relid, run_id, count_rows, table_size,"
+		"  index_names, token)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, (SELECT s.token FROM etl.survival_data s))"
 		" ON CONFLICT (pipeline_id, schema_name, process_name) DO UPDATE"
 		" SET relid = excluded.relid, run_id = excluded.run_id,"
 		"  count_rows = excluded.count_rows, table_size = excluded.table_size,"
-		"  token = excluded.token",
-		.nargs = 7,
-		.argtypes = {INT4OID, TEXTOID, TEXTOID, OIDOID, INT8OID, INT8OID, INT8OID}
+		"  index_names = excluded.index_names, token = excluded.token",
+		.nargs = 8,
+		.argtypes = {INT4OID, TEXTOID, TEXTOID, OIDOID, INT8OID, INT8OID, INT8OID, TEXTARRAYOID}
 	};
 	Params		params = {.n = 0};
 
 	params_put_int32(&params, pipeline_id);
 	params_put_text(&params, schema);
-	params_put_text(&params, process_name);
-	params_put_oid(&params, relid);
+	params_put_text(&params, output->process_name);
+	params_put_oid(&params, output->relid);
 	params_put_int64(&params, run_id);
-	params_put_int64_unless(&params, count_rows, count_rows < 0);
-	params_put_int64_unless(&params, table_size, table_size < 0);
+	params_put_int64_unless(&params, output->count_rows, output->count_rows < 0);
+	params_put_int64_unless(&params, output->table_size, output->table_size < 0);
+	params_put_list_or_null(&params, output->index_names);
 	catalog_execute_write(&statement, &params);
+}
+
+List *
+catalog_output_indexes(int32 pipeline_id, const char *schema, const char *process_name)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT index_names FROM etl.output_data"
+		" WHERE pipeline_id = $1 AND schema_name = $2 AND process_name = $3",
+		.nargs = 3,
+		.argtypes = {INT4OID, TEXTOID, TEXTOID}
+	};
+	Params		params = {.n = 0};
+	EtlSpi		spi;
+	List	   *names = NIL;
+
+	params_put_int32(&params, pipeline_id);
+	params_put_text(&params, schema);
+	params_put_text(&params, process_name);
+
+	etl_spi_begin(&spi);
+	if (catalog_execute(&statement, &params, true) > 0)
+	{
+		Row			row;
+
+		MemoryContextSwitchTo(spi.caller);
+		row_open(&row, 0);
+		names = row_get_list(&row);
+	}
+	etl_spi_end(&spi);
+
+	return names;
 }
 
 List *

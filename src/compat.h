@@ -182,4 +182,41 @@
 #define COMPAT_CONSTRAINT_IS_NOT_ENFORCED(constraint)	((void) (constraint), false)
 #endif
 
+/* 17: the storage manager's files are closed by invalidation alone.  (rel.h, smgr.h) */
+#if PG_VERSION_NUM >= 170000
+#define CloseSmgrCompat(relid)	((void) 0)
+#else
+#define CloseSmgrCompat(relid)	RelationCloseSmgrByOid(relid)
+#endif
+
+/* 18: pg_class counts frozen pages, too */
+#if PG_VERSION_NUM >= 180000
+#define ExchangeAllFrozenCompat(a, b) \
+	do { \
+		int32		frozen_ = (a)->relallfrozen; \
+		(a)->relallfrozen = (b)->relallfrozen; \
+		(b)->relallfrozen = frozen_; \
+	} while (0)
+#else
+#define ExchangeAllFrozenCompat(a, b)	((void) 0)
+#endif
+
+/* 18: ANALYZE reports when it began.  (Users include pgstat.h, utils/timestamp.h.) */
+#if PG_VERSION_NUM >= 180000
+#define ReportAnalyzeCompat(relation, live, dead, reset) \
+	pgstat_report_analyze(relation, live, dead, reset, GetCurrentTimestamp())
+#else
+#define ReportAnalyzeCompat(relation, live, dead, reset) \
+	pgstat_report_analyze(relation, live, dead, reset)
+#endif
+
+/* 18: constraints that are not enforced */
+#if PG_VERSION_NUM >= 180000
+#define ConstrCheckIsEnforcedCompat(check)			((check)->ccenforced)
+#define ConstraintSetEnforcedCompat(constraint)		((constraint)->is_enforced = true)
+#else
+#define ConstrCheckIsEnforcedCompat(check)			true
+#define ConstraintSetEnforcedCompat(constraint)		((void) 0)
+#endif
+
 #endif							/* ETL_COMPAT_H */

@@ -42,6 +42,7 @@
 #include "staging.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -391,15 +392,45 @@ coordinator_notify(RunState *run, EtlRunStatus status)
 }
 
 /*
- * One try.  Returns InvalidOid when the run is published and its row says
- * SUCCESS, else the table whose lock was not free.
+ * People have added an index or a constraint to a published table since the step
+ * looked: the run's table gets it, too, in a transaction of its own.
  */
-static Oid
-coordinator_try_publish(RunState *run)
+static void
+coordinator_catch_up(RunState *run, const PublishSet *set,
+					 const PublishObstacle *obstacle)
 {
-	Oid			blocked;
+	if (obstacle->stale == NULL)
+		return;
+	AbortOutOfAnyTransaction();
+	runstate_begin(run);
+	runstate_allow_interrupts();
+	publish_catch_up(set, obstacle->stale);
+	runstate_forbid_interrupts();
+	runstate_commit(run);
+}
+
+/* What is left in staging is only what was left there on purpose. */
+static void
+coordinator_leave_staging(RunState *run, const PublishSet *set)
+{
+	run->staging_left = set->left != NIL;
+	if (run->staging_left)
+		staging_check_strays(run->staging, set->left);
+	else
+		staging_drop_empty(run->staging);
+}
+
+/*
+ * One try.  Returns true when the run is published and its row says SUCCESS; else
+ * obstacle says why not.
+ */
+static bool
+coordinator_try_publish(RunState *run, PublishObstacle *obstacle)
+{
+	PublishSet	set = {0};
 
 	runstate_begin(run);
+	memset(obstacle, 0, sizeof(*obstacle));
 
 	/* tables that are not kept, and that somebody was reading when they should go */
 	for (int i = 0; i < run->graph->nsteps; i++)
@@ -408,47 +439,59 @@ coordinator_try_publish(RunState *run)
 
 		if (OidIsValid(rs->relid) && !run->graph->steps[i]->keep && !rs->dropped &&
 			!staging_drop_table(rs->relid))
-			return rs->relid;
+		{
+			obstacle->relation = obstacle->table = rs->relid;
+			obstacle->mode = AccessExclusiveLock;
+			return false;
+		}
 	}
-	blocked = publish_outputs(run->pipeline->id, run->run_id,
-							  run->pipeline->target_schema, coordinator_outputs(run));
-	if (OidIsValid(blocked))
-		return blocked;
-
-	staging_drop_empty(run->staging);
+	set.pipeline_id = run->pipeline->id;
+	set.run_id = run->run_id;
+	set.target_schema = run->pipeline->target_schema;
+	set.outputs = coordinator_outputs(run);
+	if (!publish_prepare(&set, obstacle))
+	{
+		coordinator_catch_up(run, &set, obstacle);
+		return false;
+	}
+	coordinator_leave_staging(run, &set);
 	catalog_end_run(run->run_id, ETL_RUN_SUCCESS, NULL);
 	coordinator_notify(run, ETL_RUN_SUCCESS);
+	if (!publish_finish(&set, obstacle))
+		return false;
 	runstate_commit(run);
-	return InvalidOid;
+	return true;
 }
 
 /* Would publishing have to wait for a session that waits for us? */
 static void
-coordinator_check_blocker(RunState *run, Oid blocked)
+coordinator_check_blocker(RunState *run, const PublishObstacle *obstacle)
 {
+	Oid			blocked = obstacle->relation;
 	int		   *pids;
 	int			npids = runstate_waiting_sessions(run, &pids);
 	LockQueued *queue;
 	int			nqueued = lock_pipeline_queue(run->pipeline->id, &queue);
-	char	   *name = get_rel_name(blocked);
+	char	   *name = get_rel_name(obstacle->table);
 
 	if (name == NULL)
-		return;					/* dropped meanwhile */
+		return;					/* dropped meanwhile, or nothing blocks us */
 
 	/* one that waits for its turn gives way, and with it the session behind it */
 	for (int i = 0; i < nqueued; i++)
 	{
-		if (lock_relation_blocked_by(blocked, AccessExclusiveLock, queue[i].caller))
+		if (lock_relation_blocked_by(blocked, obstacle->mode, queue[i].caller))
 			(void) kill(queue[i].coordinator, SIGINT);
 	}
 
 	for (int i = 0; i < npids; i++)
 	{
-		if (!lock_relation_blocked_by(blocked, AccessExclusiveLock, pids[i]))
+		if (!lock_relation_blocked_by(blocked, obstacle->mode, pids[i]))
 			continue;
 		runstate_give_up(run, ETL_RUN_CANCELLED, ERRCODE_T_R_DEADLOCK_DETECTED,
-						 psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled: step \"%s\" cannot be published without AccessExclusiveLock on relation %s, which cannot be had before the session that waits for the run goes on",
+						 psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled: step \"%s\" cannot be published without %s on relation %s, which cannot be had before the session that waits for the run goes on",
 								  run->run_id, run->pipeline->name, name,
+								  GetLockmodeName(DEFAULT_LOCKMETHOD, obstacle->mode),
 								  quote_qualified_identifier(run->pipeline->target_schema, name)),
 						 psprintf("Process %d holds a lock on it, or waits for who does.", pids[i]),
 						 "Commit before the run, or start it with etl.start and wait for it in a new transaction.");
@@ -465,7 +508,7 @@ coordinator_publish(RunState *run)
 	coordinator_show(run, "publishing");
 	for (;;)
 	{
-		Oid			blocked;
+		PublishObstacle obstacle;
 
 		MemoryContextReset(run->tick_context);
 		runstate_check_signals(run);
@@ -473,22 +516,23 @@ coordinator_publish(RunState *run)
 		if (run->verdict != ETL_RUN_RUNNING)
 			return;
 
-		blocked = coordinator_try_publish(run);
-		if (!OidIsValid(blocked))
+		if (coordinator_try_publish(run, &obstacle))
 		{
 			run->verdict = ETL_RUN_SUCCESS;
 			return;
 		}
-		coordinator_check_blocker(run, blocked);
+		if (obstacle.stale != NULL)
+			continue;
+		coordinator_check_blocker(run, &obstacle);
 		if (delay == PUBLISH_RETRY_MAX_MS)
-			lock_cancel_autovacuum(blocked);
-		if (delay == PUBLISH_RETRY_MAX_MS && !told && get_rel_name(blocked) != NULL)
+			lock_cancel_autovacuum(obstacle.relation);
+		if (delay == PUBLISH_RETRY_MAX_MS && !told && get_rel_name(obstacle.table) != NULL)
 		{
 			told = true;
 			runstate_tell(run, REQUEST_NOTICE, 0,
 						  psprintf("all steps have succeeded; publishing waits for a lock on %s",
 								   quote_qualified_identifier(run->pipeline->target_schema,
-															  get_rel_name(blocked))),
+															  get_rel_name(obstacle.table))),
 						  NULL, NULL);
 		}
 		AbortOutOfAnyTransaction();
@@ -591,9 +635,10 @@ coordinator_end_run(RunState *run)
 {
 	if (run->pool != NULL)
 		pool_shutdown(run->pool);
+	if (run->verdict != ETL_RUN_SUCCESS || run->staging_left)
+		coordinator_clean_up(run);
 	if (run->verdict != ETL_RUN_SUCCESS)
 	{
-		coordinator_clean_up(run);
 		runstate_begin(run);
 		catalog_end_run(run->run_id, run->verdict, run->reason.message);
 		coordinator_notify(run, run->verdict);

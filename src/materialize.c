@@ -23,6 +23,7 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "adopt.h"
 #include "commands/vacuum.h"
 #include "executor/executor.h"
 #include "jit/jit.h"
@@ -35,6 +36,7 @@
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
 #include "tcop/tcopprot.h"
+#include "twinindex.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -145,7 +147,7 @@ execute_plan(PlannedStmt *plan, const char *sql, const MaterializeTarget *target
 	ExecutorStart(desc, 0);
 
 	*relids = steptable_define(&target->table, desc->tupDesc);
-	rowwriter_open(writer, *relids, cached);
+	rowwriter_open(writer, *relids, desc->tupDesc, cached);
 
 	ExecutorRunCompat(desc);
 	rows = desc->estate->es_processed;
@@ -253,7 +255,11 @@ materialize_query(RawStmt *query, const char *sql,
 	sqlerror_pop(&errors);
 
 	result->relid = linitial_oid(relids);
+	if (OidIsValid(target->table.published))
+		adopt_constraints(target->table.published, result->relid);
 	stepindex_build(result->relid, target->indexes);
+	if (OidIsValid(target->table.published))
+		twinindex_build(target->table.published, result->relid, target->own);
 	gather_statistics(relids);
 	result->size = steptable_size(result->relid);
 

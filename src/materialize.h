@@ -22,6 +22,7 @@ typedef struct MaterializeTarget
 	bool		cache;			/* the table's pages stay in shared buffers */
 	double		cache_limit;	/* unless it takes more than this share of them */
 	List	   *indexes;		/* of char *: '(a, b)', 'UNIQUE (a)', 'USING gin (tags)' */
+	List	   *own;			/* of char *: such indexes that table.published has */
 } MaterializeTarget;
 
 typedef struct MaterializeResult
@@ -35,14 +36,17 @@ typedef struct MaterializeResult
 /*
  * Plans and executes the query (one RawStmt, as refs_parse made it, of the
  * text sql) with parallel plans allowed, into a new table that holds exactly
- * its rows, frozen; builds the indexes; analyses the table.
+ * its rows, frozen; builds the indexes; analyses the table.  Where the table is
+ * to take the place of a published one it also gets that one's NOT NULL and CHECK
+ * constraints and indexes that people have added there.
  *
  * Nothing is visible to others until the caller commits, and then all snapshots see the rows, older ones
  * included; after an error and the caller's abort nothing is left.  Takes its
  * own snapshot from the transaction: the caller needs none.
  *
  * Errors: what the query raises, with its position inside sql as internal
- * query; those of steptable_define and stepindex_build.
+ * query; those of steptable_define, stepindex_build, adopt_constraints and
+ * twinindex_build.
  */
 extern void materialize_query(RawStmt *query, const char *sql,
 							  const MaterializeTarget *target,

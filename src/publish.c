@@ -8,6 +8,10 @@
  * take the tables in another order, and everybody who comes after would queue
  * behind it.
  *
+ * Tables whose columns fit keep their OID and take over the storage of the run's
+ * (swap.c), under locks that keep out DDL and VACUUM, but no reader and no writer.
+ * These are locked out at the very end, when only the commit is left.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -16,8 +20,10 @@
 #include "publish.h"
 
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "adopt.h"
 #include "catalog.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
@@ -27,9 +33,11 @@
 #include "catalog/pg_namespace.h"
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
+#include "layout.h"
 #include "miscadmin.h"
-#include "staging.h"
 #include "storage/lmgr.h"
+#include "swap.h"
+#include "twinindex.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -40,17 +48,17 @@
  * free, and an error if it is not ours.
  */
 static Oid
-publish_find_old(int32 pipeline_id, Oid target, const char *target_schema,
-				 const char *process_name)
+publish_find_old(const PublishSet *set, Oid target, const char *process_name)
 {
 	Oid			old = get_relname_relid(process_name, target);
 
 	if (OidIsValid(old) &&
-		old != catalog_output_relid(pipeline_id, target_schema, process_name))
+		old != catalog_output_relid(set->pipeline_id, set->target_schema,
+									process_name))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_TABLE),
 				 errmsg("relation \"%s.%s\" already exists and was not made by this pipeline",
-						target_schema, process_name),
+						set->target_schema, process_name),
 				 errhint("Rename that relation, or the step.")));
 	return old;
 }
@@ -108,18 +116,14 @@ publish_rename_indexes(Relation relation, Oid target)
 }
 
 /*
- * Moves a table, with its partitions and all that belongs to them.  False where
- * somebody is using it.
+ * Moves a table, which is locked, with its partitions and all that belongs to them.
  */
-static bool
+static void
 publish_move(Oid relid, Oid target, ObjectAddresses *moved)
 {
-	List	   *relids;
+	List	   *relids = find_all_inheritors(relid, NoLock, NULL);
 	ListCell   *lc;
 
-	if (!staging_try_lock(relid, NULL))
-		return false;
-	relids = find_all_inheritors(relid, NoLock, NULL);
 	foreach(lc, relids)
 	{
 		Relation	relation = table_open(lfirst_oid(lc), NoLock);
@@ -130,7 +134,6 @@ publish_move(Oid relid, Oid target, ObjectAddresses *moved)
 		table_close(relation, NoLock);
 	}
 	list_free(relids);
-	return true;
 }
 
 /*
@@ -164,66 +167,364 @@ publish_grant_defaults(Oid relid, Oid target)
 	table_close(pg_class, RowExclusiveLock);
 }
 
-Oid
-publish_outputs(int32 pipeline_id, int64 run_id, const char *target_schema, List *outputs)
+/* ---- locks ---- */
+
+/* Takes a lock if it is free; otherwise says which was not. */
+static bool
+publish_lock(Oid relation, LOCKMODE mode, Oid table, PublishObstacle *obstacle)
 {
-	Oid			target = get_namespace_oid(target_schema, false);
-	ObjectAddresses *replaced = new_object_addresses();
-	ObjectAddresses *moved = new_object_addresses();
-	AclResult	aclresult = COMPAT_NAMESPACE_ACLCHECK(target, GetUserId(), ACL_CREATE);
+	if (ConditionalLockRelationOid(relation, mode))
+		return true;
+	obstacle->relation = relation;
+	obstacle->mode = mode;
+	obstacle->table = table;
+	return false;
+}
+
+/*
+ * A heap with its TOAST table and all indexes.  The table first: nobody else adds
+ * or drops one of these then.
+ */
+static bool
+publish_lock_heap(Oid relid, LOCKMODE mode, PublishObstacle *obstacle)
+{
+	Relation	relation;
+	Oid			toast;
+	List	   *parts;
+	ListCell   *lc;
+	bool		locked = true;
+
+	if (!publish_lock(relid, mode, relid, obstacle))
+		return false;
+	relation = try_relation_open(relid, NoLock);
+	if (relation == NULL)
+	{
+		obstacle->relation = obstacle->table = relid;	/* dropped since we looked */
+		return false;
+	}
+	parts = list_copy(RelationGetIndexList(relation));
+	toast = relation->rd_rel->reltoastrelid;
+	relation_close(relation, NoLock);
+
+	if (OidIsValid(toast))
+	{
+		locked = publish_lock(toast, mode, relid, obstacle);
+		if (locked)
+		{
+			relation = relation_open(toast, NoLock);
+			parts = list_concat(parts, RelationGetIndexList(relation));
+			relation_close(relation, NoLock);
+		}
+	}
+	foreach(lc, parts)
+		locked = locked && publish_lock(lfirst_oid(lc), mode, relid, obstacle);
+	return locked;
+}
+
+static bool
+publish_lock_tree(Oid relid, LOCKMODE mode, PublishObstacle *obstacle)
+{
+	List	   *relids;
 	ListCell   *lc;
 
-	if (aclresult != ACLCHECK_OK)
-		aclcheck_error(aclresult, OBJECT_SCHEMA, target_schema);
-
-	foreach(lc, outputs)
+	if (!publish_lock_heap(relid, mode, obstacle))
+		return false;
+	relids = find_all_inheritors(relid, NoLock, NULL);
+	for_each_from(lc, relids, 1)
 	{
-		PublishOutput *output = lfirst(lc);
-		Oid			old = publish_find_old(pipeline_id, target, target_schema,
-										   output->process_name);
-		ObjectAddress object;
-		Oid			busy;
+		if (!publish_lock_heap(lfirst_oid(lc), mode, obstacle))
+			return false;
+	}
+	return true;
+}
 
-		if (!OidIsValid(old))
+/*
+ * Before the catalogs are written for nothing: is there anybody whom the last lock
+ * would have to wait for?
+ */
+static bool
+publish_probe(const PublishSet *set, PublishObstacle *obstacle)
+{
+	ListCell   *lc;
+
+	foreach(lc, set->targets)
+	{
+		if (!publish_lock(lfirst_oid(lc), AccessExclusiveLock, lfirst_oid(lc), obstacle))
+			return false;
+		UnlockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+	}
+	return true;
+}
+
+/* ---- one output ---- */
+
+/* What becomes of an output. */
+typedef struct PublishTask
+{
+	PublishOutput *output;
+	Oid			old;			/* InvalidOid: a new name */
+	List	   *own;			/* of char *: the step's indexes on the old table */
+	List	   *pairs;			/* of LayoutPair *; NIL: new, or replaced */
+	List	   *twins;			/* of TwinIndex * */
+} PublishTask;
+
+/*
+ * Looks at one output, with the locks that keep what it sees from changing.  False
+ * where a lock was not free.
+ */
+static bool
+publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *obstacle)
+{
+	const char *name = task->output->process_name;
+	LayoutFit	fit;
+
+	if (!publish_lock_tree(task->output->relid, AccessExclusiveLock, obstacle))
+		return false;
+	task->old = publish_find_old(set, target, name);
+	if (!OidIsValid(task->old))
+		return true;
+
+	/* no lock, not even a short one, on what has become another's */
+	obstacle->relation = obstacle->table = task->old;
+	obstacle->mode = ShareUpdateExclusiveLock;
+	if (get_rel_name(task->old) == NULL)
+		return false;			/* dropped since we looked */
+	if (!COMPAT_CLASS_OWNERCHECK(task->old, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
+	if (!publish_lock_tree(task->old, ShareUpdateExclusiveLock, obstacle))
+		return false;
+	if (get_relname_relid(name, target) != task->old)
+		return false;			/* renamed or dropped since we looked */
+
+	fit = layout_compare(task->old, task->output->relid, &task->pairs);
+	if (fit == LAYOUT_FITS)
+		return true;
+	if (!publish_lock_tree(task->old, AccessExclusiveLock, obstacle))
+		return false;
+	if (fit == LAYOUT_ALTER)
+	{
+		layout_alter(task->old, task->output->relid);
+		fit = layout_compare(task->old, task->output->relid, &task->pairs);
+		if (fit != LAYOUT_FITS)
+			elog(ERROR, "table \"%s\" does not fit after it was altered", name);
+		/* it may have got a TOAST table */
+		return publish_lock_tree(task->old, ShareUpdateExclusiveLock, obstacle);
+	}
+	publish_check_old(task->old, name);
+	return true;
+}
+
+/*
+ * Is all that people have added to the published table there?  False where the
+ * staged one has to catch up.
+ */
+static bool
+publish_pair(PublishSet *set, PublishTask *task, PublishObstacle *obstacle)
+{
+	Oid			missing;
+	ListCell   *lc;
+
+	task->own = catalog_output_indexes(set->pipeline_id, set->target_schema,
+									   task->output->process_name);
+	task->twins = twinindex_pair(task->pairs, task->own, &missing);
+	if (OidIsValid(missing))
+		obstacle->stale = task->output;
+	foreach(lc, task->pairs)
+	{
+		LayoutPair *pair = lfirst(lc);
+
+		if (adopt_find_missing(pair->published, pair->staged) != NULL)
+			obstacle->stale = task->output;
+		set->targets = lappend_oid(set->targets, pair->published);
+		set->left = lappend_oid(set->left, pair->staged);
+	}
+	foreach(lc, task->twins)
+	{
+		TwinIndex  *twin = lfirst(lc);
+
+		if (!OidIsValid(twin->staged) && !get_rel_relispartition(twin->published))
+			set->dropped = lappend_oid(set->dropped, twin->published);
+	}
+	return obstacle->stale == NULL;
+}
+
+static bool
+publish_is_listed(const List *names, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The names of the indexes that the step has asked for, now that all is in place. */
+static List *
+publish_own_indexes(const PublishTask *task)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	if (task->pairs == NIL)
+	{
+		Relation	relation = table_open(task->output->relid, NoLock);
+
+		foreach(lc, RelationGetIndexList(relation))
+			names = lappend(names, get_rel_name(lfirst_oid(lc)));
+		table_close(relation, NoLock);
+		return names;
+	}
+	foreach(lc, task->twins)
+	{
+		TwinIndex  *twin = lfirst(lc);
+		Oid			index = OidIsValid(twin->published) ? twin->published : twin->staged;
+
+		if (!OidIsValid(twin->staged) || get_rel_relispartition(index))
 			continue;
-		/* no lock, not even a short one, on what has become another's */
-		if (get_rel_name(old) == NULL)
-			return old;			/* dropped since we looked */
-		if (!COMPAT_CLASS_OWNERCHECK(old, GetUserId()))
-			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, output->process_name);
-		if (!staging_try_lock(old, &busy))
-			return busy;
-		if (get_relname_relid(output->process_name, target) != old)
-			return old;			/* renamed or dropped since we looked */
-		publish_check_old(old, output->process_name);
-		ObjectAddressSet(object, RelationRelationId, old);
+		if (!OidIsValid(twin->published) || publish_is_listed(task->own, get_rel_name(index)))
+			names = lappend(names, get_rel_name(index));
+	}
+	return names;
+}
+
+static void
+publish_register(const PublishSet *set, const PublishTask *task)
+{
+	OutputRow	row = {0};
+
+	row.process_name = task->output->process_name;
+	row.relid = task->pairs != NIL ? task->old : task->output->relid;
+	row.count_rows = task->output->count_rows;
+	row.table_size = task->output->table_size;
+	row.index_names = publish_own_indexes(task);
+	catalog_register_output(set->pipeline_id, set->target_schema,
+							set->run_id, &row);
+}
+
+/* ---- the whole ---- */
+
+/* New tables, and those that replace others, move into the target schema. */
+static void
+publish_move_new(List *tasks, Oid target)
+{
+	ObjectAddresses *replaced = new_object_addresses();
+	ObjectAddresses *moved = new_object_addresses();
+	ListCell   *lc;
+
+	foreach(lc, tasks)
+	{
+		PublishTask *task = lfirst(lc);
+		ObjectAddress object;
+
+		if (task->pairs != NIL || !OidIsValid(task->old))
+			continue;
+		ObjectAddressSet(object, RelationRelationId, task->old);
 		add_exact_object_address(&object, replaced);
 	}
-
 	performMultipleDeletions(replaced, DROP_RESTRICT, 0);
 	CommandCounterIncrement();
 
-	foreach(lc, outputs)
+	foreach(lc, tasks)
 	{
-		PublishOutput *output = lfirst(lc);
+		PublishTask *task = lfirst(lc);
 
-		if (!publish_move(output->relid, target, moved))
-			return output->relid;
+		if (task->pairs != NIL)
+			continue;
+		publish_move(task->output->relid, target, moved);
 		CommandCounterIncrement();
-		publish_grant_defaults(output->relid, target);
+		publish_grant_defaults(task->output->relid, target);
 	}
 	CommandCounterIncrement();
-
-	foreach(lc, outputs)
-	{
-		PublishOutput *output = lfirst(lc);
-
-		catalog_register_output(pipeline_id, target_schema, output->process_name,
-								output->relid, run_id, output->count_rows,
-								output->table_size);
-	}
-
 	free_object_addresses(moved);
 	free_object_addresses(replaced);
-	return InvalidOid;
+}
+
+bool
+publish_prepare(PublishSet *set, PublishObstacle *obstacle)
+{
+	Oid			target = get_namespace_oid(set->target_schema, false);
+	AclResult	aclresult = COMPAT_NAMESPACE_ACLCHECK(target, GetUserId(), ACL_CREATE);
+	List	   *tasks = NIL;
+	ListCell   *lc;
+
+	memset(obstacle, 0, sizeof(*obstacle));
+	set->targets = set->dropped = set->left = NIL;
+	if (aclresult != ACLCHECK_OK)
+		aclcheck_error(aclresult, OBJECT_SCHEMA, set->target_schema);
+
+	foreach(lc, set->outputs)
+	{
+		PublishTask *task = palloc0(sizeof(PublishTask));
+
+		task->output = lfirst(lc);
+		tasks = lappend(tasks, task);
+		if (!publish_look(set, task, target, obstacle))
+			return false;
+	}
+	memset(obstacle, 0, sizeof(*obstacle));
+	foreach(lc, tasks)
+	{
+		PublishTask *task = lfirst(lc);
+
+		if (task->pairs != NIL && !publish_pair(set, task, obstacle))
+			return false;
+	}
+	if (!publish_probe(set, obstacle))
+		return false;
+
+	publish_move_new(tasks, target);
+	foreach(lc, tasks)
+	{
+		PublishTask *task = lfirst(lc);
+
+		if (task->pairs != NIL)
+			(void) swap_storage(task->pairs, task->twins);
+		publish_register(set, task);
+	}
+	return true;
+}
+
+bool
+publish_finish(PublishSet *set, PublishObstacle *obstacle)
+{
+	ObjectAddresses *dropped = new_object_addresses();
+	ListCell   *lc;
+
+	foreach(lc, set->targets)
+	{
+		if (!publish_lock(lfirst_oid(lc), AccessExclusiveLock, lfirst_oid(lc), obstacle))
+			return false;
+	}
+	foreach(lc, set->targets)
+		swap_shut_out(lfirst_oid(lc));
+	foreach(lc, set->dropped)
+	{
+		ObjectAddress object;
+
+		ObjectAddressSet(object, RelationRelationId, lfirst_oid(lc));
+		add_exact_object_address(&object, dropped);
+	}
+	performMultipleDeletions(dropped, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	free_object_addresses(dropped);
+	return true;
+}
+
+void
+publish_catch_up(const PublishSet *set, const PublishOutput *output)
+{
+	Oid			published = catalog_published(set->pipeline_id,
+											  set->target_schema,
+											  output->process_name);
+
+	if (!OidIsValid(published))
+		return;
+	LockRelationOid(output->relid, AccessExclusiveLock);
+	adopt_constraints(published, output->relid);
+	twinindex_build(published, output->relid,
+					catalog_output_indexes(set->pipeline_id,
+										   set->target_schema,
+										   output->process_name));
 }

@@ -10,6 +10,7 @@
 
 #include "etl.h"
 #include "nodes/pg_list.h"
+#include "storage/lockdefs.h"
 
 /* One table of the run. */
 typedef struct PublishOutput
@@ -20,21 +21,59 @@ typedef struct PublishOutput
 	int64		table_size;
 } PublishOutput;
 
+/* What is to be published, and what was prepared for it in this transaction. */
+typedef struct PublishSet
+{
+	int32		pipeline_id;
+	int64		run_id;
+	const char *target_schema;
+	List	   *outputs;		/* of PublishOutput * */
+
+	/* filled by publish_prepare */
+	List	   *targets;		/* of Oid: tables that get new storage, with partitions */
+	List	   *dropped;		/* of Oid: indexes that go */
+	List	   *left;			/* of Oid: staged tables that stay behind, with partitions */
+} PublishSet;
+
+/* Why it cannot be done now. */
+typedef struct PublishObstacle
+{
+	Oid			relation;		/* whose lock was not free; or Invalid */
+	LOCKMODE	mode;
+	Oid			table;			/* that relation, or the table that it is a part of */
+	PublishOutput *stale;		/* publish_catch_up must be called for it; or NULL */
+} PublishObstacle;
+
 /*
- * Moves the outputs into the target schema, in the current transaction and as
- * the current user (the pipeline's owner): a new name appears, a table that the
- * registry of outputs has is replaced, and the registry is brought up to date.
+ * Does all that can be done before readers are kept out, in the current
+ * transaction and as the current user (the pipeline's owner): a new name appears
+ * in the target schema; a table that the registry of outputs has takes over the
+ * storage of the run's, or is replaced by it where the two do not fit; the
+ * registry is brought up to date.
  *
- * Locks on what is replaced are taken without waiting.  Returns InvalidOid when
- * all is done; else the table whose lock was not free, and the caller must
- * abort the transaction and may try again later.
+ * Nothing is waited for.  Returns false where a lock was not free, or where
+ * people have added an index or a constraint to a table since the step looked:
+ * then the caller must abort the transaction, see to the obstacle, and may try
+ * again.
  *
  * Raises duplicate_table where a name is taken by a table that is not the
  * pipeline's, dependent_objects_still_exist where something depends on a table
  * that would have to be replaced, insufficient_privilege where that belongs to
  * another role, and feature_not_supported where it has row-level security.
  */
-extern Oid	publish_outputs(int32 pipeline_id, int64 run_id, const char *target_schema,
-							List *outputs);
+extern bool publish_prepare(PublishSet *set, PublishObstacle *obstacle);
+
+/*
+ * Keeps readers out, also without waiting, and does the rest.  False: as above.
+ * The caller commits at once.
+ */
+extern bool publish_finish(PublishSet *set, PublishObstacle *obstacle);
+
+/*
+ * Builds on a staged table what people have added to the published one
+ * meanwhile.  In the current transaction, which the caller commits.  Raises what
+ * adopt_constraints and twinindex_build do.
+ */
+extern void publish_catch_up(const PublishSet *set, const PublishOutput *output);
 
 #endif							/* ETL_PUBLISH_H */

@@ -22,6 +22,7 @@
 #include "access/hio.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/tupconvert.h"
 #include "access/xact.h"
 #include "catalog/pg_am.h"
 #include "catalog/partition.h"
@@ -71,6 +72,9 @@ typedef struct RowWriter
 	uint64		cache_pages;	/* how many may stay in shared buffers */
 	bool		used_ring;
 	TupleTableSlot *slots[BATCH_ROWS];	/* what a batch is handed over in */
+
+	TupleConversionMap *convert;	/* NULL: rows are as the table's */
+	TupleTableSlot *converted;
 
 	Relation	table;
 	PartitionKey key;			/* NULL: the table is one heap */
@@ -217,11 +221,15 @@ static bool
 writer_receive(TupleTableSlot *slot, DestReceiver *self)
 {
 	RowWriter  *writer = (RowWriter *) self;
-	int			heap = writer->key != NULL ? route_row(writer, slot) : 0;
-	RowBatch   *batch = writer->batches[heap];
+	int			heap;
+	RowBatch   *batch;
 	MemoryContext old;
 	HeapTuple	row;
 
+	if (writer->convert != NULL)
+		slot = execute_attr_map_slot(writer->convert->attrMap, slot, writer->converted);
+	heap = writer->key != NULL ? route_row(writer, slot) : 0;
+	batch = writer->batches[heap];
 	if (batch == NULL)
 		batch = writer->batches[heap] = open_batch(writer, writer->heaps[heap]);
 
@@ -254,6 +262,8 @@ writer_shutdown(DestReceiver *self)
 			close_batch(writer, writer->batches[i]);
 	for (int i = 0; i < BATCH_ROWS; i++)
 		ExecDropSingleTupleTableSlot(writer->slots[i]);
+	if (writer->converted != NULL)
+		ExecDropSingleTupleTableSlot(writer->converted);
 	table_close(writer->table, NoLock);
 	writer->used_ring = writer->ring != NULL;
 	if (writer->ring != NULL)
@@ -289,7 +299,7 @@ rowwriter_create(void)
 }
 
 void
-rowwriter_open(DestReceiver *self, List *relids, uint64 cache_pages)
+rowwriter_open(DestReceiver *self, List *relids, TupleDesc rows, uint64 cache_pages)
 {
 	RowWriter  *writer = (RowWriter *) self;
 	MemoryContext old = MemoryContextSwitchTo(writer->context);
@@ -298,6 +308,11 @@ rowwriter_open(DestReceiver *self, List *relids, uint64 cache_pages)
 	writer->cache_pages = cache_pages;
 	writer->ring = cache_pages > 0 ? NULL : GetAccessStrategy(BAS_BULKWRITE);
 	writer->table = table_open(linitial_oid(relids), NoLock);
+	writer->convert = convert_tuples_by_position(rows, RelationGetDescr(writer->table),
+												 "the step's rows do not fit its table");
+	if (writer->convert != NULL)
+		writer->converted = MakeSingleTupleTableSlot(RelationGetDescr(writer->table),
+													 &TTSOpsVirtual);
 	for (int i = 0; i < BATCH_ROWS; i++)
 		writer->slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(writer->table),
 													&TTSOpsHeapTuple);

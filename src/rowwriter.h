@@ -9,6 +9,7 @@
 #define ETL_ROWWRITER_H
 
 #include "etl.h"
+#include "access/tupdesc.h"
 #include "nodes/pg_list.h"
 #include "tcop/dest.h"
 
@@ -20,11 +21,13 @@ extern DestReceiver *rowwriter_create(void);
  * query may go into parallel mode.
  *
  * relids: the table, and behind it its partitions if it has any, all of them
- * made by the current subtransaction.  cache_pages: so many pages may go into
+ * made by the current subtransaction.  rows: what the query returns, which the
+ * table may have with gaps for dropped columns in between.  cache_pages: so many pages may go into
  * shared buffers and stay there; the others go through the small ring that bulk
  * writes use (0: all of them).
  */
-extern void rowwriter_open(DestReceiver *self, List *relids, uint64 cache_pages);
+extern void rowwriter_open(DestReceiver *self, List *relids, TupleDesc rows,
+						   uint64 cache_pages);
 
 /* After ExecutorFinish: did pages of the table go through the ring? */
 extern bool rowwriter_used_ring(DestReceiver *self);

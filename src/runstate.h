@@ -46,6 +46,7 @@ typedef struct RunState
 	int64		run_id;
 	TimestampTz started;
 	Oid			staging;
+	bool		staging_left;	/* published, and the old storage is in there */
 	bool		lost_outputs;	/* some pipeline's tables are empty since a crash */
 	RunShared  *shared;
 	Pool	   *pool;

@@ -141,11 +141,11 @@ staging_drop(Oid staging, bool wait)
 }
 
 /*
- * Something that was created in the schema and is not a step's table: the body
- * of a function or of a DO block has named it without a schema.
+ * Something that was created in the schema and is not one of these tables: the
+ * body of a function or of a DO block has named it without a schema.
  */
 static char *
-staging_find_stray(Oid staging)
+staging_find_stray(Oid staging, const List *tables)
 {
 	Relation	pg_depend = table_open(DependRelationId, AccessShareLock);
 	char	   *stray = NULL;
@@ -158,11 +158,13 @@ staging_find_stray(Oid staging)
 	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(staging));
 	scan = systable_beginscan(pg_depend, DependReferenceIndexId, true, NULL, 2, keys);
-	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	while (stray == NULL && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
 		ObjectAddress object;
 
+		if (form->classid == RelationRelationId && list_member_oid(tables, form->objid))
+			continue;
 		ObjectAddressSubSet(object, form->classid, form->objid, form->objsubid);
 		stray = getObjectDescription(&object, true);
 	}
@@ -172,17 +174,23 @@ staging_find_stray(Oid staging)
 }
 
 void
-staging_drop_empty(Oid staging)
+staging_check_strays(Oid staging, const List *tables)
 {
-	ObjectAddress object;
-	char	   *stray = staging_find_stray(staging);
+	char	   *stray = staging_find_stray(staging, tables);
 
 	if (stray != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 				 errmsg("a command step has created %s in the run's staging schema", stray),
 				 errhint("Qualify its name with a schema.")));
+}
 
+void
+staging_drop_empty(Oid staging)
+{
+	ObjectAddress object;
+
+	staging_check_strays(staging, NIL);
 	ObjectAddressSet(object, NamespaceRelationId, staging);
 	performDeletion(&object, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
 }

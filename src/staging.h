@@ -12,6 +12,7 @@
 #define ETL_STAGING_H
 
 #include "etl.h"
+#include "nodes/pg_list.h"
 
 /*
  * Makes the schema, empty, and commits.  What a crashed run left there is
@@ -32,6 +33,12 @@ extern bool staging_drop(Oid staging, bool wait);
  * *busy (unless NULL) says which.
  */
 extern bool staging_try_lock(Oid relid, Oid *busy);
+
+/*
+ * Raises dependent_objects_still_exist if there is anything in the schema but these
+ * tables (of Oid).
+ */
+extern void staging_check_strays(Oid staging, const List *tables);
 
 /*
  * Drops the schema in the current transaction; raises

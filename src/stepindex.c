@@ -18,10 +18,12 @@
 #include "parser/scansup.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #define INDEX_TABLE		"etl_table"
 #define INDEX_PREFIX	"CREATE INDEX ON " INDEX_TABLE " "
+#define INDEX_LABEL		"idx"
 #define UNIQUE_PREFIX	"CREATE UNIQUE INDEX ON " INDEX_TABLE " "
 
 IndexStmt *
@@ -98,7 +100,7 @@ stepindex_build(Oid relid, const List *indexes)
 		 * same moment.
 		 */
 		index->idxname = makeObjectName(name, psprintf("%u", relid),
-										psprintf("idx%d", foreach_current_index(cell) + 1));
+										psprintf(INDEX_LABEL "%d", foreach_current_index(cell) + 1));
 		index = transformIndexStmt(relid, index, statement);
 		(void) DefineIndexCompat(relid, index);
 		CommandCounterIncrement();
@@ -107,3 +109,11 @@ stepindex_build(Oid relid, const List *indexes)
 	PopActiveSnapshot();
 }
 
+bool
+stepindex_is_declared(Relation index)
+{
+	char		label[32];
+
+	snprintf(label, sizeof(label), "_%u_" INDEX_LABEL, index->rd_index->indrelid);
+	return strstr(RelationGetRelationName(index), label) != NULL;
+}

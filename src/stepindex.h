@@ -11,6 +11,7 @@
 #include "etl.h"
 #include "nodes/parsenodes.h"
 #include "sqlerror.h"
+#include "utils/relcache.h"
 
 /*
  * Checks one element of add_step's "indexes": does it parse as the tail of
@@ -31,5 +32,8 @@ extern IndexStmt *stepindex_parse(const char *text, SqlErrorContext *errors,
  * CREATE INDEX says, with the index's text as context.
  */
 extern void stepindex_build(Oid relid, const List *indexes);
+
+/* Was the index made by stepindex_build, of the table that has it? */
+extern bool stepindex_is_declared(Relation index);
 
 #endif							/* ETL_STEPINDEX_H */

@@ -23,6 +23,7 @@
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
 #include "common/hashfn.h"
+#include "layout.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -73,11 +74,11 @@ table_name(const StepTable *table, const char *name)
 
 /*
  * Creates one heap and its TOAST table; with a bound it is a partition of
- * parent and has the parent's columns.
+ * parent and has the parent's columns.  model: stored as that one is, if valid.
  */
 static Oid
 define_heap(const StepTable *table, const char *name, List *columns,
-			RangeVar *parent, PartitionBoundSpec *bound)
+			RangeVar *parent, PartitionBoundSpec *bound, Oid model)
 {
 	CreateStmt *create = makeNode(CreateStmt);
 	ObjectAddress address;
@@ -94,6 +95,8 @@ define_heap(const StepTable *table, const char *name, List *columns,
 		create->inhRelations = list_make1(parent);
 		create->partbound = bound;
 	}
+	if (OidIsValid(model))
+		layout_storage(model, create);
 
 	address = DefineRelation(create, RELKIND_RELATION, InvalidOid, NULL, NULL);
 	CommandCounterIncrement();
@@ -191,14 +194,14 @@ steptable_partition_key(List *partition_by, const char *chosen, TupleDesc desc)
 
 /* The PARTITION BY HASH (...) of the table. */
 static PartitionSpec *
-partition_spec(const StepTable *table, TupleDesc desc)
+partition_spec(List *columns)
 {
 	PartitionSpec *spec = makeNode(PartitionSpec);
 	ListCell   *cell;
 
 	spec->strategy = PARTITION_SPEC_HASH;
 	spec->location = -1;
-	foreach(cell, steptable_partition_key(table->partition_by, table->partition_key, desc))
+	foreach(cell, columns)
 	{
 		PartitionElem *key = makeNode(PartitionElem);
 
@@ -219,22 +222,18 @@ partition_spec(const StepTable *table, TupleDesc desc)
  * difference); the partitions are logged or not.
  */
 static List *
-define_partitioned(const StepTable *table, TupleDesc desc)
+define_partitioned(const StepTable *table, List *columns, List *key, const Layout *layout)
 {
 	CreateStmt *create = makeNode(CreateStmt);
 	ObjectAddress address;
 	List	   *relids;
 
-	if (table->partitions > ETL_MAX_PARTITIONS)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("number of partitions must be between 1 and %d",
-						ETL_MAX_PARTITIONS)));
-
 	create->relation = table_name(table, table->name);
-	create->tableElts = columns_of(desc);
+	create->tableElts = columns;
 	create->oncommit = ONCOMMIT_NOOP;
-	create->partspec = partition_spec(table, desc);
+	create->partspec = partition_spec(key);
+	if (layout != NULL)
+		layout_storage(layout->published, create);
 	address = DefineRelation(create, RELKIND_RELATION, InvalidOid, NULL, NULL);
 	CommandCounterIncrement();
 	relids = list_make1_oid(address.objectId);
@@ -251,7 +250,8 @@ define_partitioned(const StepTable *table, TupleDesc desc)
 							 define_heap(table, partition_name(table->name, i),
 										 NIL,
 										 table_name(table, table->name),
-										 bound));
+										 bound,
+										 layout != NULL ? list_nth_oid(layout->heaps, i) : InvalidOid));
 	}
 
 	return relids;
@@ -260,9 +260,36 @@ define_partitioned(const StepTable *table, TupleDesc desc)
 List *
 steptable_define(const StepTable *table, TupleDesc desc)
 {
+	List	   *columns = columns_of(desc);	/* checks them, too */
+	List	   *key = NIL;
+	Layout	   *layout;
+	List	   *relids;
+
+	if (table->partitions > ETL_MAX_PARTITIONS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("number of partitions must be between 1 and %d",
+						ETL_MAX_PARTITIONS)));
 	if (table->partitions > 0)
-		return define_partitioned(table, desc);
-	return list_make1_oid(define_heap(table, table->name, columns_of(desc), NULL, NULL));
+		key = steptable_partition_key(table->partition_by, table->partition_key, desc);
+
+	layout = layout_plan(table->published, desc, table->partitions, key);
+	if (layout != NULL)
+	{
+		layout_check_dependants(layout);
+		columns = layout_columns(layout);
+	}
+	else if (OidIsValid(table->published))
+		layout_check_replaceable(table->published);
+
+	if (table->partitions > 0)
+		relids = define_partitioned(table, columns, key, layout);
+	else
+		relids = list_make1_oid(define_heap(table, table->name, columns, NULL, NULL,
+											layout != NULL ? layout->published : InvalidOid));
+	if (layout != NULL)
+		layout_imitate(layout, relids);
+	return relids;
 }
 
 int64

@@ -24,12 +24,18 @@ typedef struct StepTable
 								 * hash partitions */
 	List	   *partition_by;	/* of char *: column names; NIL: one is chosen */
 	const char *partition_key;	/* the choice, if the table can have it; or NULL */
+	Oid			published;		/* the table whose place it shall take; or Invalid */
 } StepTable;
 
 /*
  * Creates the table, empty, with the columns that desc describes.  Returns its
  * OID, and behind it those of its partitions if it has any: the i-th of them is
  * for the rows with the remainder i.
+ *
+ * Where there is a published table that can take over the storage of one with
+ * these columns (layout.h), the table is made like it: with its tablespace,
+ * storage parameters and settings of columns, and with gaps for dropped columns,
+ * so that a row of the query has to be converted by position.
  *
  * Partitions are called name_p0, name_p1, ... and live in the same schema.  The
  * partitioned table itself holds no rows and is permanent even where logged is
@@ -38,7 +44,9 @@ typedef struct StepTable
  * The table must not exist (duplicate_table).  Other errors: what CREATE TABLE
  * would say about the columns (duplicate_column, a pseudo-type,
  * indeterminate_collation); undefined_column for partition_by,
- * invalid_table_definition where no column can be hashed.
+ * invalid_table_definition where no column can be hashed;
+ * dependent_objects_still_exist where a column of the published table, or all of
+ * it, would have to go and something depends on that.
  */
 extern List *steptable_define(const StepTable *table, TupleDesc desc);
 

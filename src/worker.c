@@ -71,6 +71,8 @@ typedef struct Attempt
 	List	   *check_results;	/* of CheckResult *: of those tested */
 	bool		reads_partitions;	/* some step that it reads has "repartition" */
 	List	   *lost;			/* of Oid: tables that are empty since a crash */
+	Oid			published;		/* the table whose place the step's will take */
+	List	   *own_indexes;	/* of char *: those of its indexes that are the step's */
 	LocalTransactionId lxid;	/* of the transaction that executes it; 0: none yet */
 	bool		inserted;		/* is the RUNNING row committed? */
 	TimestampTz started;
@@ -226,6 +228,15 @@ worker_prepare(Attempt *attempt)
 
 	if (worker_run->lost_outputs)
 		attempt->lost = catalog_load_lost();
+	if (step->kind == ETL_STEP_QUERY && step->keep)
+	{
+		const char *schema = worker_pipeline->target_schema;
+
+		attempt->published = catalog_published(worker_run->pipeline_id, schema,
+											   step->process_name);
+		attempt->own_indexes = catalog_output_indexes(worker_run->pipeline_id, schema,
+													  step->process_name);
+	}
 
 	worker_set_search_path();
 	params = shm_params(worker_run);
@@ -269,6 +280,8 @@ worker_execute(Attempt *attempt)
 		target.table.partition_by = step->repartition_by;
 		target.table.partition_key = step->partition_key;
 		target.indexes = step->indexes;
+		target.table.published = attempt->published;
+		target.own = attempt->own_indexes;
 		materialize_query(linitial_node(RawStmt, attempt->statements),
 						  step->sql_query, &target, &result);
 		attempt->relid = result.relid;

@@ -1,0 +1,670 @@
+/*-------------------------------------------------------------------------
+ *
+ * layout.c
+ *	  Columns and partitions: can a staged table's storage become that of the
+ *	  published table?
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "layout.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/reloptions.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/objectaddress.h"
+#include "catalog/partition.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_type.h"
+#include "commands/tablecmds.h"
+#include "commands/tablespace.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "partitioning/partbounds.h"
+#include "partitioning/partdesc.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/partcache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+/* As the server calls a column that was dropped. */
+#define GAP_NAME	"........pg.dropped.%d........"
+
+/* ---- planning ---- */
+
+/* Is the published column what a column of the query would become? */
+static bool
+is_same_column(Form_pg_attribute published, Form_pg_attribute other)
+{
+	return strcmp(NameStr(published->attname), NameStr(other->attname)) == 0 &&
+		published->atttypid == other->atttypid &&
+		published->atttypmod == other->atttypmod &&
+		published->attcollation == other->attcollation &&
+		published->attgenerated == other->attgenerated;
+}
+
+/* Something that can be published into at all: not a view, a foreign table, ... */
+static bool
+is_plain_heap(Relation relation)
+{
+	return relation->rd_rel->relkind == RELKIND_RELATION &&
+		relation->rd_rel->relam == HEAP_TABLE_AM_OID &&
+		relation->rd_rel->relpersistence != RELPERSISTENCE_TEMP &&
+		!OidIsValid(relation->rd_rel->reloftype);
+}
+
+/*
+ * The partitions of a table that is partitioned by hash into heaps, n ways; NIL
+ * where it is not.  The server keeps them ordered by remainder.
+ */
+static List *
+hash_partitions(Relation relation, int n)
+{
+	PartitionDesc partitions;
+	List	   *heaps = NIL;
+
+	if (RelationGetPartitionKey(relation)->strategy != PARTITION_STRATEGY_HASH)
+		return NIL;
+	partitions = RelationGetPartitionDesc(relation, true);
+	if (partitions->nparts != n ||
+		get_hash_partition_greatest_modulus(partitions->boundinfo) != n)
+		return NIL;
+	for (int i = 0; i < n; i++)
+	{
+		if (!partitions->is_leaf[i])
+			return NIL;
+		heaps = lappend_oid(heaps, partitions->oids[i]);
+	}
+	return heaps;
+}
+
+/* Is it partitioned by these columns, and will they stay? */
+static bool
+has_partition_key(Relation relation, const Layout *layout, List *columns)
+{
+	PartitionKey key = RelationGetPartitionKey(relation);
+	ListCell   *lc;
+
+	if (key->partnatts != list_length(columns))
+		return false;
+	foreach(lc, columns)
+	{
+		AttrNumber	attnum = key->partattrs[foreach_current_index(lc)];
+
+		if (attnum == InvalidAttrNumber ||
+			layout->columns[attnum - 1].fate != LAYOUT_KEPT ||
+			strcmp(layout->columns[attnum - 1].name, lfirst(lc)) != 0)
+			return false;
+	}
+	return true;
+}
+
+static void
+put_column(LayoutColumn *column, LayoutFate fate, Form_pg_attribute att)
+{
+	column->fate = fate;
+	column->name = pstrdup(NameStr(att->attname));
+	column->type = att->atttypid;
+	column->typmod = att->atttypmod;
+	column->collation = att->attcollation;
+}
+
+static void
+plan_columns(Layout *layout, TupleDesc published, TupleDesc rows)
+{
+	int			next = 0;		/* of rows: those before it have their place */
+
+	layout->columns = palloc0(sizeof(LayoutColumn) * (published->natts + rows->natts));
+	layout->ncolumns = published->natts;
+	for (int i = 0; i < published->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(published, i);
+		LayoutFate	fate = LAYOUT_DROPPED;
+
+		if (att->attisdropped)
+			fate = LAYOUT_GONE;
+		else if (next < rows->natts && is_same_column(att, TupleDescAttr(rows, next)))
+		{
+			fate = LAYOUT_KEPT;
+			next++;
+		}
+		put_column(&layout->columns[i], fate, att);
+	}
+	for (; next < rows->natts; next++)
+		put_column(&layout->columns[layout->ncolumns++], LAYOUT_ADDED,
+				   TupleDescAttr(rows, next));
+}
+
+/*
+ * Would ALTER TABLE rewrite the published table when it adds the new columns?
+ * It does for domains that have constraints, which hold for no row that is there.
+ */
+static bool
+would_rewrite(const Layout *layout)
+{
+	for (int i = 0; i < layout->ncolumns; i++)
+	{
+		if (layout->columns[i].fate == LAYOUT_ADDED &&
+			DomainHasConstraints(layout->columns[i].type))
+			return true;
+	}
+	return false;
+}
+
+Layout *
+layout_plan(Oid published, TupleDesc rows, int partitions, List *key)
+{
+	Relation	relation = OidIsValid(published) ?
+		try_relation_open(published, AccessShareLock) : NULL;
+	Layout	   *layout = NULL;
+
+	if (relation == NULL)
+		return NULL;
+	if (COMPAT_CLASS_OWNERCHECK(published, GetUserId()))
+	{
+		layout = palloc0(sizeof(Layout));
+		layout->published = published;
+		plan_columns(layout, RelationGetDescr(relation), rows);
+		if (layout->ncolumns > MaxHeapAttributeNumber || would_rewrite(layout))
+			layout = NULL;
+		else if (partitions == 0)
+		{
+			if (!is_plain_heap(relation))
+				layout = NULL;
+		}
+		else if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE ||
+				 !has_partition_key(relation, layout, key) ||
+				 (layout->heaps = hash_partitions(relation, partitions)) == NIL)
+			layout = NULL;
+	}
+	relation_close(relation, AccessShareLock);
+	return layout;
+}
+
+/* ---- who depends on what goes ---- */
+
+/* A view is what people know; the server has its rule depend on the column. */
+static char *
+describe_dependant(Form_pg_depend depend)
+{
+	ObjectAddress object;
+
+	ObjectAddressSubSet(object, depend->classid, depend->objid, depend->objsubid);
+	if (depend->classid == RewriteRelationId)
+	{
+		Relation	pg_rewrite = table_open(RewriteRelationId, AccessShareLock);
+		ScanKeyData key;
+		SysScanDesc scan;
+		HeapTuple	tuple;
+
+		ScanKeyInit(&key, Anum_pg_rewrite_oid, BTEqualStrategyNumber, F_OIDEQ,
+					ObjectIdGetDatum(depend->objid));
+		scan = systable_beginscan(pg_rewrite, RewriteOidIndexId, true, NULL, 1, &key);
+		if (HeapTupleIsValid(tuple = systable_getnext(scan)) &&
+			strcmp(NameStr(((Form_pg_rewrite) GETSTRUCT(tuple))->rulename), "_RETURN") == 0)
+			ObjectAddressSet(object, RelationRelationId,
+							 ((Form_pg_rewrite) GETSTRUCT(tuple))->ev_class);
+		systable_endscan(scan);
+		table_close(pg_rewrite, AccessShareLock);
+	}
+	return getObjectDescription(&object, true);
+}
+
+/*
+ * Does the dependant go when the object does, without CASCADE?  A constraint, for
+ * one, depends in two ways on its columns.
+ */
+static bool
+goes_along(Relation pg_depend, Form_pg_depend depend, AttrNumber attnum)
+{
+	bool		along = false;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(depend->classid));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(depend->objid));
+	scan = systable_beginscan(pg_depend, DependDependerIndexId, true, NULL, 2, keys);
+	while (!along && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend other = (Form_pg_depend) GETSTRUCT(tuple);
+
+		along = other->refclassid == depend->refclassid && other->refobjid == depend->refobjid &&
+			(attnum == 0 || other->refobjsubid == attnum) &&
+			other->deptype != DEPENDENCY_NORMAL;
+	}
+	systable_endscan(scan);
+	return along;
+}
+
+/*
+ * What depends on an object and would keep DROP ... RESTRICT from dropping it,
+ * as "x depends on y" lines that are not there yet.  attnum 0: the table or any of
+ * its columns.  *first: the first of them that was ever found.
+ */
+static void
+list_dependants(Oid classid, Oid objid, AttrNumber attnum, StringInfo lines, char **first)
+{
+	Relation	pg_depend = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[3];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(classid));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(objid));
+	ScanKeyInit(&keys[2], Anum_pg_depend_refobjsubid, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(attnum));
+	scan = systable_beginscan(pg_depend, DependReferenceIndexId, true, NULL,
+							  attnum != 0 ? 3 : 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend depend = (Form_pg_depend) GETSTRUCT(tuple);
+		ObjectAddress object;
+		char	   *line;
+		char	   *dependant;
+
+		if (depend->deptype != DEPENDENCY_NORMAL || goes_along(pg_depend, depend, attnum))
+			continue;
+		dependant = describe_dependant(depend);
+		ObjectAddressSubSet(object, classid, objid, attnum);
+		if (dependant == NULL)
+			continue;			/* dropped meanwhile */
+		line = psprintf("%s depends on %s\n", dependant, getObjectDescription(&object, false));
+		if (strstr(lines->data, line) == NULL)
+			appendStringInfoString(lines, line);
+		if (*first == NULL)
+			*first = dependant;
+	}
+	systable_endscan(scan);
+	table_close(pg_depend, AccessShareLock);
+}
+
+static char *
+qualified_name(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
+}
+
+void
+layout_check_dependants(const Layout *layout)
+{
+	StringInfoData lines;
+	char	   *column = NULL;
+	char	   *first = NULL;
+
+	initStringInfo(&lines);
+	for (int i = 0; i < layout->ncolumns; i++)
+	{
+		int			before = lines.len;
+
+		if (layout->columns[i].fate != LAYOUT_DROPPED)
+			continue;
+		list_dependants(RelationRelationId, layout->published, i + 1, &lines, &first);
+		if (lines.len > before && column == NULL)
+			column = layout->columns[i].name;
+	}
+	if (column == NULL)
+		return;
+	lines.data[--lines.len] = '\0';
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg("cannot drop column \"%s\" of table %s because %s depends on it",
+					column, qualified_name(layout->published), first),
+			 errdetail("%s", lines.data),
+			 errhint("Drop these before the run and create them again after it, or let the step return its columns as before: in that order and of those types, new ones at the end.")));
+}
+
+void
+layout_check_replaceable(Oid published)
+{
+	StringInfoData lines;
+	char	   *first = NULL;
+
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(published)))
+		return;
+	initStringInfo(&lines);
+	list_dependants(RelationRelationId, published, 0, &lines, &first);
+	if (OidIsValid(get_rel_type_id(published)))
+		list_dependants(TypeRelationId, get_rel_type_id(published), 0, &lines, &first);
+	if (lines.len == 0)
+		return;
+	lines.data[--lines.len] = '\0';
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg("cannot replace table %s by one that is partitioned otherwise because %s depends on it",
+					qualified_name(published), first),
+			 errdetail("%s", lines.data),
+			 errhint("Drop these before the run and create them again after it, or leave the step's partitions as they were.")));
+}
+
+/* ---- making a table like the published one ---- */
+
+List *
+layout_columns(const Layout *layout)
+{
+	List	   *columns = NIL;
+
+	for (int i = 0; i < layout->ncolumns; i++)
+	{
+		LayoutColumn *column = &layout->columns[i];
+
+		if (column->fate == LAYOUT_KEPT || column->fate == LAYOUT_ADDED)
+			columns = lappend(columns,
+							  makeColumnDef(column->name, column->type, column->typmod,
+											column->collation));
+		else
+			columns = lappend(columns,
+							  makeColumnDef(psprintf(GAP_NAME, i + 1), BOOLOID, -1, InvalidOid));
+	}
+	return columns;
+}
+
+void
+layout_storage(Oid published, CreateStmt *create)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(published));
+	Oid			tablespace;
+	Datum		options;
+	bool		isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		return;					/* publishing will see */
+	tablespace = ((Form_pg_class) GETSTRUCT(tuple))->reltablespace;
+	/* the database's own, and not the session's default_tablespace */
+	if (!OidIsValid(tablespace) &&
+		((Form_pg_class) GETSTRUCT(tuple))->relkind == RELKIND_RELATION)
+		tablespace = MyDatabaseTableSpace;
+	if (OidIsValid(tablespace))
+		create->tablespacename = get_tablespace_name(tablespace);
+	options = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
+	if (!isnull && ((Form_pg_class) GETSTRUCT(tuple))->relkind == RELKIND_RELATION)
+		create->options = untransformRelOptions(options);
+	ReleaseSysCache(tuple);
+}
+
+/*
+ * Copies columns of pg_attribute from the published table's row to the staged
+ * table's.
+ */
+static void
+copy_attribute(Relation pg_attribute, Oid published, Oid staged, AttrNumber attnum, bool gap)
+{
+	static const AttrNumber of_kept[] = {
+		Anum_pg_attribute_attstattarget, Anum_pg_attribute_attstorage,
+		Anum_pg_attribute_attcompression, Anum_pg_attribute_attoptions
+	};
+	static const AttrNumber of_gap[] = {
+		Anum_pg_attribute_attlen, Anum_pg_attribute_attbyval,
+		Anum_pg_attribute_attalign, Anum_pg_attribute_attstorage
+	};
+	const AttrNumber *copied = gap ? of_gap : of_kept;
+	Datum		values[Natts_pg_attribute] = {0};
+	bool		nulls[Natts_pg_attribute] = {0};
+	bool		replaces[Natts_pg_attribute] = {0};
+	HeapTuple	from = SearchSysCache2(ATTNUM, ObjectIdGetDatum(published),
+									   Int16GetDatum(attnum));
+	HeapTuple	to = SearchSysCacheCopy2(ATTNUM, ObjectIdGetDatum(staged),
+										 Int16GetDatum(attnum));
+
+	StaticAssertStmt(lengthof(of_kept) == lengthof(of_gap), "one loop for both");
+	if (!HeapTupleIsValid(from) || !HeapTupleIsValid(to))
+		elog(ERROR, "cache lookup failed for attribute %d of relation %u or %u",
+			 attnum, published, staged);
+	for (int i = 0; i < (int) lengthof(of_kept); i++)
+	{
+		int			k = copied[i] - 1;
+
+		values[k] = SysCacheGetAttr(ATTNUM, from, copied[i], &nulls[k]);
+		replaces[k] = true;
+	}
+	if (gap)
+	{
+		values[Anum_pg_attribute_atttypid - 1] = ObjectIdGetDatum(InvalidOid);
+		replaces[Anum_pg_attribute_atttypid - 1] = true;
+		values[Anum_pg_attribute_attisdropped - 1] = BoolGetDatum(true);
+		replaces[Anum_pg_attribute_attisdropped - 1] = true;
+	}
+	to = heap_modify_tuple(to, RelationGetDescr(pg_attribute), values, nulls, replaces);
+	CatalogTupleUpdate(pg_attribute, &to->t_self, to);
+	ReleaseSysCache(from);
+}
+
+/* Do the settings of a column differ from those that a new one has? */
+static bool
+is_plain_column(Oid published, Oid staged, AttrNumber attnum)
+{
+	HeapTuple	from = SearchSysCache2(ATTNUM, ObjectIdGetDatum(published), Int16GetDatum(attnum));
+	HeapTuple	to = SearchSysCache2(ATTNUM, ObjectIdGetDatum(staged), Int16GetDatum(attnum));
+	Form_pg_attribute a;
+	Form_pg_attribute b;
+	Datum		targets[2];
+	bool		nulls[3];
+	bool		same;
+
+	if (!HeapTupleIsValid(from) || !HeapTupleIsValid(to))
+		elog(ERROR, "cache lookup failed for attribute %d of relation %u or %u",
+			 attnum, published, staged);
+	a = (Form_pg_attribute) GETSTRUCT(from);
+	b = (Form_pg_attribute) GETSTRUCT(to);
+	targets[0] = SysCacheGetAttr(ATTNUM, from, Anum_pg_attribute_attstattarget, &nulls[0]);
+	targets[1] = SysCacheGetAttr(ATTNUM, to, Anum_pg_attribute_attstattarget, &nulls[1]);
+	(void) SysCacheGetAttr(ATTNUM, from, Anum_pg_attribute_attoptions, &nulls[2]);
+	same = a->attstorage == b->attstorage && a->attcompression == b->attcompression &&
+		nulls[0] == nulls[1] && (nulls[0] || targets[0] == targets[1]) && nulls[2];
+	ReleaseSysCache(from);
+	ReleaseSysCache(to);
+	return same;
+}
+
+void
+layout_imitate(const Layout *layout, List *relids)
+{
+	Relation	pg_attribute = table_open(AttributeRelationId, RowExclusiveLock);
+	ListCell   *lc;
+
+	foreach(lc, relids)
+	{
+		int			i = foreach_current_index(lc);
+		Oid			published = i == 0 ? layout->published : list_nth_oid(layout->heaps, i - 1);
+
+		for (int k = 0; k < layout->ncolumns; k++)
+		{
+			LayoutFate	fate = layout->columns[k].fate;
+
+			if (fate == LAYOUT_GONE || fate == LAYOUT_DROPPED)
+				copy_attribute(pg_attribute, published, lfirst_oid(lc), k + 1, true);
+			else if (fate == LAYOUT_KEPT && !is_plain_column(published, lfirst_oid(lc), k + 1))
+				copy_attribute(pg_attribute, published, lfirst_oid(lc), k + 1, false);
+		}
+	}
+	table_close(pg_attribute, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+/* ---- comparing ---- */
+
+/* Do the columns fit; if not, would they once some were dropped and added? */
+static LayoutFit
+compare_columns(TupleDesc published, TupleDesc staged)
+{
+	LayoutFit	fit = LAYOUT_FITS;
+
+	if (staged->natts < published->natts)
+		return LAYOUT_REPLACE;
+	for (int i = 0; i < staged->natts; i++)
+	{
+		Form_pg_attribute s = TupleDescAttr(staged, i);
+		Form_pg_attribute p;
+
+		if (i >= published->natts)
+		{
+			if (s->attisdropped)
+				return LAYOUT_REPLACE;
+			fit = LAYOUT_ALTER;
+			continue;
+		}
+		p = TupleDescAttr(published, i);
+		if (p->attlen != s->attlen || p->attalign != s->attalign || p->attbyval != s->attbyval)
+			return LAYOUT_REPLACE;
+		if (s->attisdropped)
+		{
+			if (!p->attisdropped)
+				fit = LAYOUT_ALTER;
+		}
+		else if (p->attisdropped || !is_same_column(p, s))
+			return LAYOUT_REPLACE;
+	}
+	return fit;
+}
+
+static bool
+same_partitions(Relation published, Relation staged)
+{
+	PartitionKey p = RelationGetPartitionKey(published);
+	PartitionKey s = RelationGetPartitionKey(staged);
+
+	if (p->strategy != s->strategy || p->partnatts != s->partnatts ||
+		p->partexprs != NIL || s->partexprs != NIL)
+		return false;
+	for (int i = 0; i < p->partnatts; i++)
+	{
+		if (p->partattrs[i] != s->partattrs[i] || p->partopfamily[i] != s->partopfamily[i] ||
+			p->partopcintype[i] != s->partopcintype[i] ||
+			p->partcollation[i] != s->partcollation[i])
+			return false;
+	}
+	return partition_bounds_equal(p->partnatts, p->parttyplen, p->parttypbyval,
+								  RelationGetPartitionDesc(published, true)->boundinfo,
+								  RelationGetPartitionDesc(staged, true)->boundinfo);
+}
+
+static void
+add_pair(List **pairs, Oid published, Oid staged)
+{
+	LayoutPair *pair = palloc(sizeof(LayoutPair));
+
+	pair->published = published;
+	pair->staged = staged;
+	*pairs = lappend(*pairs, pair);
+}
+
+/* One pair, which the caller has a lock on. */
+static LayoutFit
+compare_relations(Oid published, Oid staged, List **pairs)
+{
+	Relation	p = relation_open(published, AccessShareLock);
+	Relation	s = relation_open(staged, AccessShareLock);
+	LayoutFit	fit = LAYOUT_REPLACE;
+
+	add_pair(pairs, published, staged);
+	if (is_plain_heap(p) && is_plain_heap(s))
+		fit = compare_columns(RelationGetDescr(p), RelationGetDescr(s));
+	else if (p->rd_rel->relkind == RELKIND_PARTITIONED_TABLE &&
+			 s->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && same_partitions(p, s))
+	{
+		PartitionDesc partitions = RelationGetPartitionDesc(p, true);
+
+		fit = compare_columns(RelationGetDescr(p), RelationGetDescr(s));
+		for (int i = 0; i < partitions->nparts && fit != LAYOUT_REPLACE; i++)
+		{
+			LayoutFit	of_partition =
+				compare_relations(partitions->oids[i],
+								  RelationGetPartitionDesc(s, true)->oids[i], pairs);
+
+			if (of_partition != fit)
+				fit = LAYOUT_REPLACE;
+		}
+	}
+	relation_close(s, AccessShareLock);
+	relation_close(p, AccessShareLock);
+	return fit;
+}
+
+LayoutFit
+layout_compare(Oid published, Oid staged, List **pairs)
+{
+	LayoutFit	fit;
+
+	*pairs = NIL;
+	fit = compare_relations(published, staged, pairs);
+	if (fit == LAYOUT_REPLACE)
+		*pairs = NIL;
+	return fit;
+}
+
+/* ---- altering ---- */
+
+void
+layout_execute_alter(Oid relid, List *commands)
+{
+	AlterTableStmt *alter = makeNode(AlterTableStmt);
+	AlterTableUtilityContext context = {0};
+
+	alter->relation = makeRangeVar(get_namespace_name(get_rel_namespace(relid)),
+								   get_rel_name(relid), -1);
+	alter->cmds = commands;
+	alter->objtype = OBJECT_TABLE;
+
+	context.pstmt = makeNode(PlannedStmt);
+	context.pstmt->commandType = CMD_UTILITY;
+	context.pstmt->utilityStmt = (Node *) alter;
+	context.queryString = "";
+	context.relid = relid;
+	AlterTable(alter, AccessExclusiveLock, &context);
+	CommandCounterIncrement();
+}
+
+void
+layout_alter(Oid published, Oid staged)
+{
+	Relation	p = relation_open(published, NoLock);
+	Relation	s = relation_open(staged, NoLock);
+	List	   *commands = NIL;
+
+	for (int i = 0; i < RelationGetDescr(s)->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(s), i);
+		Form_pg_attribute old = i < RelationGetDescr(p)->natts ?
+			TupleDescAttr(RelationGetDescr(p), i) : NULL;
+		AlterTableCmd *command = makeNode(AlterTableCmd);
+
+		if (att->attisdropped && old != NULL && !old->attisdropped)
+		{
+			command->subtype = AT_DropColumn;
+			command->name = pstrdup(NameStr(old->attname));
+			command->behavior = DROP_RESTRICT;
+			commands = lappend(commands, command);
+		}
+		else if (old == NULL)
+		{
+			command->subtype = AT_AddColumn;
+			command->def = (Node *) makeColumnDef(NameStr(att->attname), att->atttypid,
+												  att->atttypmod, att->attcollation);
+			commands = lappend(commands, command);
+		}
+	}
+	relation_close(s, NoLock);
+	relation_close(p, NoLock);
+	if (commands != NIL)
+		layout_execute_alter(published, commands);
+}

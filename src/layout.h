@@ -1,0 +1,120 @@
+/*-------------------------------------------------------------------------
+ *
+ * layout.h
+ *	  Columns and partitions: can a staged table's storage become that of the
+ *	  published table?
+ *
+ * Two tables can exchange their storage if their columns are the same in number,
+ * order and type, those that were dropped included, and if their partitions are
+ * too.  So a step's table is made like the published one, with gaps where that
+ * has lost columns or is about to lose them, and new columns at the end.  When
+ * the run is published, ALTER TABLE drops and adds the same columns there.
+ *
+ * Works in the current transaction, as the current user.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ETL_LAYOUT_H
+#define ETL_LAYOUT_H
+
+#include "etl.h"
+#include "access/tupdesc.h"
+#include "nodes/parsenodes.h"
+#include "nodes/pg_list.h"
+
+typedef enum LayoutFate
+{
+	LAYOUT_KEPT,				/* the published table has it at this place */
+	LAYOUT_GONE,				/* it has had one that was dropped */
+	LAYOUT_DROPPED,				/* it has one that the step does not return */
+	LAYOUT_ADDED				/* new, at the end */
+} LayoutFate;
+
+typedef struct LayoutColumn
+{
+	LayoutFate	fate;
+	char	   *name;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+} LayoutColumn;
+
+typedef struct Layout
+{
+	Oid			published;
+	List	   *heaps;			/* of Oid: its partitions, by remainder; NIL: none */
+	int			ncolumns;		/* of the table to be made, with gaps */
+	LayoutColumn *columns;
+} Layout;
+
+/*
+ * How to make a table for these rows whose storage the published table can take
+ * over.  partitions and key (of char *): as the table would be partitioned.
+ * NULL where that cannot be: there is no such table, it is another role's, it is
+ * not a plain table or one that is partitioned likewise, or a column of its
+ * partition key would go.
+ *
+ * Columns that are the same, in the same order, stay; from the first one on that
+ * is not, all are added at the end, and what the step does not return any more,
+ * or not in that order, goes.
+ */
+extern Layout *layout_plan(Oid published, TupleDesc rows, int partitions, List *key);
+
+/*
+ * Raises dependent_objects_still_exist, and names them, where something depends
+ * on a column that goes.
+ */
+extern void layout_check_dependants(const Layout *layout);
+
+/*
+ * The same for a table that would have to be replaced by another one: where
+ * something depends on the table or on one of its columns.
+ */
+extern void layout_check_replaceable(Oid published);
+
+/* The columns for CREATE TABLE: of ColumnDef *.  Gaps have a column for now. */
+extern List *layout_columns(const Layout *layout);
+
+/*
+ * Puts into a CREATE TABLE where a published heap is stored, and its storage
+ * parameters.
+ */
+extern void layout_storage(Oid published, CreateStmt *create);
+
+/*
+ * Makes the gaps in the table and its partitions (relids: as steptable_define
+ * returns them), and gives their columns the storage, compression and statistics
+ * settings of the published ones.
+ */
+extern void layout_imitate(const Layout *layout, List *relids);
+
+/* Two heaps, or partitioned tables, that belong together. */
+typedef struct LayoutPair
+{
+	Oid			published;
+	Oid			staged;
+} LayoutPair;
+
+typedef enum LayoutFit
+{
+	LAYOUT_FITS,				/* storage can be exchanged */
+	LAYOUT_ALTER,				/* once layout_alter was called */
+	LAYOUT_REPLACE				/* no */
+} LayoutFit;
+
+/*
+ * Compares them.  *pairs: of LayoutPair *, the tables themselves first, then
+ * their partitions; NIL for LAYOUT_REPLACE.
+ */
+extern LayoutFit layout_compare(Oid published, Oid staged, List **pairs);
+
+/*
+ * Drops and adds columns of the published table, which the caller has locked
+ * with AccessExclusiveLock, until it fits.
+ */
+extern void layout_alter(Oid published, Oid staged);
+
+/* ALTER TABLE with these commands (of AlterTableCmd *), on partitions too. */
+extern void layout_execute_alter(Oid relid, List *commands);
+
+#endif							/* ETL_LAYOUT_H */

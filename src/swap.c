@@ -1,0 +1,377 @@
+/*-------------------------------------------------------------------------
+ *
+ * swap.c
+ *	  The published table takes over the storage of a staged one, and keeps its
+ *	  OID.
+ *
+ * What CLUSTER and VACUUM FULL do when they have written a new heap, with three
+ * differences: the new storage was committed long ago, so that nothing may tell
+ * the server that it is new in this transaction (it would skip WAL for it); the
+ * indexes are complete, so that none is built again; and all of it is a matter of
+ * catalog rows, which are changed before anybody is locked out.
+ *
+ * Each row of pg_class is written once, with no CommandCounterIncrement in
+ * between: nobody must see half of an exchange, this session included.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "swap.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/toast_internals.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/heap.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "commands/defrem.h"
+#include "commands/tablecmds.h"
+#include "layout.h"
+#include "pgstat.h"
+#include "storage/predicate.h"
+#include "storage/smgr.h"
+#include "twinindex.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+/* pg_class, open for a number of updates. */
+typedef struct ClassRows
+{
+	Relation	pg_class;
+	CatalogIndexState indexes;
+} ClassRows;
+
+static HeapTuple
+class_row(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	return tuple;
+}
+
+static void
+class_update(ClassRows *rows, HeapTuple tuple)
+{
+	CatalogTupleUpdateWithInfo(rows->pg_class, &tuple->t_self, tuple, rows->indexes);
+}
+
+/* ---- one pair of rows ---- */
+
+#define EXCHANGE(type, a, b) \
+	do { type save_ = (a); (a) = (b); (b) = save_; } while (0)
+
+/* What goes with the storage, whatever kind of relation it is. */
+static void
+exchange_storage(Form_pg_class p, Form_pg_class s)
+{
+	Assert(p->relkind == s->relkind && p->relam == s->relam);
+
+	/* a mapped relation has no file number here */
+	if (RELKIND_HAS_STORAGE(p->relkind) &&
+		(!OidIsValid(p->relfilenode) || !OidIsValid(s->relfilenode)))
+		elog(ERROR, "relation \"%s\" or \"%s\" has no storage of its own",
+			 NameStr(p->relname), NameStr(s->relname));
+
+	EXCHANGE(Oid, p->relfilenode, s->relfilenode);
+	EXCHANGE(Oid, p->reltablespace, s->reltablespace);
+	EXCHANGE(char, p->relpersistence, s->relpersistence);
+	EXCHANGE(int32, p->relpages, s->relpages);
+	EXCHANGE(float4, p->reltuples, s->reltuples);
+	EXCHANGE(int32, p->relallvisible, s->relallvisible);
+	ExchangeAllFrozenCompat(p, s);
+}
+
+/* ---- TOAST ---- */
+
+/*
+ * Names a TOAST table and its index.  The published table's has to be called
+ * pg_toast_<oid>, as pg_upgrade expects; that of the staged one gives way first,
+ * to a name that nothing else can have.  options: those of the table that it
+ * stands in for; NULL: it keeps its own.
+ */
+static void
+rename_toast(ClassRows *rows, Oid toast, const char *name, HeapTuple options)
+{
+	HeapTuple	tuple = class_row(toast);
+	Oid			index;
+	char		index_name[NAMEDATALEN];
+
+	namestrcpy(&((Form_pg_class) GETSTRUCT(tuple))->relname, name);
+	if (options != NULL)
+	{
+		Datum		values[Natts_pg_class] = {0};
+		bool		nulls[Natts_pg_class] = {0};
+		bool		replaces[Natts_pg_class] = {0};
+		int			k = Anum_pg_class_reloptions - 1;
+
+		values[k] = heap_getattr(options, k + 1, RelationGetDescr(rows->pg_class), &nulls[k]);
+		replaces[k] = true;
+		tuple = heap_modify_tuple(tuple, RelationGetDescr(rows->pg_class), values, nulls, replaces);
+	}
+	class_update(rows, tuple);
+
+	index = toast_get_valid_index(toast, AccessShareLock);
+	tuple = class_row(index);
+	snprintf(index_name, sizeof(index_name), "%s_index", name);
+	namestrcpy(&((Form_pg_class) GETSTRUCT(tuple))->relname, index_name);
+	class_update(rows, tuple);
+}
+
+/*
+ * TOAST tables change hands as they are: the pointers in the rows have their OIDs.
+ */
+static void
+exchange_toast(ClassRows *rows, Oid published, Oid old_toast, Oid staged, Oid new_toast)
+{
+	char		name[NAMEDATALEN];
+	HeapTuple	options = NULL;
+
+	if (OidIsValid(old_toast))
+	{
+		options = class_row(old_toast);
+		snprintf(name, sizeof(name), "pg_toast_%u_old", staged);
+		rename_toast(rows, old_toast, name, NULL);
+		if (changeDependencyFor(RelationRelationId, old_toast, RelationRelationId,
+								published, staged) != 1)
+			elog(ERROR, "TOAST table %u has not one dependency", old_toast);
+	}
+	if (OidIsValid(new_toast))
+	{
+		snprintf(name, sizeof(name), "pg_toast_%u", published);
+		rename_toast(rows, new_toast, name, options);
+		if (changeDependencyFor(RelationRelationId, new_toast, RelationRelationId,
+								staged, published) != 1)
+			elog(ERROR, "TOAST table %u has not one dependency", new_toast);
+	}
+}
+
+/* ---- tables ---- */
+
+/*
+ * Columns that were added to the published table have values for rows that do not
+ * have them.  All of the new rows do.
+ */
+static void
+forget_missing_values(Oid published)
+{
+	Relation	pg_attribute = table_open(AttributeRelationId, RowExclusiveLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_attribute_attrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(published));
+	ScanKeyInit(&keys[1], Anum_pg_attribute_attnum, BTGreaterStrategyNumber, F_INT2GT,
+				Int16GetDatum(0));
+	scan = systable_beginscan(pg_attribute, AttributeRelidNumIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Datum		values[Natts_pg_attribute] = {0};
+		bool		nulls[Natts_pg_attribute] = {0};
+		bool		replaces[Natts_pg_attribute] = {0};
+
+		if (!((Form_pg_attribute) GETSTRUCT(tuple))->atthasmissing)
+			continue;
+		values[Anum_pg_attribute_atthasmissing - 1] = BoolGetDatum(false);
+		replaces[Anum_pg_attribute_atthasmissing - 1] = true;
+		nulls[Anum_pg_attribute_attmissingval - 1] = true;
+		replaces[Anum_pg_attribute_attmissingval - 1] = true;
+		tuple = heap_modify_tuple(tuple, RelationGetDescr(pg_attribute), values, nulls, replaces);
+		CatalogTupleUpdate(pg_attribute, &tuple->t_self, tuple);
+	}
+	systable_endscan(scan);
+	table_close(pg_attribute, RowExclusiveLock);
+}
+
+static void
+swap_table(ClassRows *rows, const LayoutPair *pair)
+{
+	HeapTuple	p_tuple = class_row(pair->published);
+	HeapTuple	s_tuple = class_row(pair->staged);
+	Form_pg_class p = (Form_pg_class) GETSTRUCT(p_tuple);
+	Form_pg_class s = (Form_pg_class) GETSTRUCT(s_tuple);
+
+	exchange_storage(p, s);
+	EXCHANGE(TransactionId, p->relfrozenxid, s->relfrozenxid);
+	EXCHANGE(MultiXactId, p->relminmxid, s->relminmxid);
+	EXCHANGE(Oid, p->reltoastrelid, s->reltoastrelid);
+	/* a new index may be about to move there */
+	p->relhasindex |= s->relhasindex;
+	class_update(rows, p_tuple);
+	class_update(rows, s_tuple);
+	exchange_toast(rows, pair->published, s->reltoastrelid, pair->staged, p->reltoastrelid);
+
+	forget_missing_values(pair->published);
+	RemoveStatistics(pair->published, 0);
+	CopyStatistics(pair->staged, pair->published);
+	CloseSmgrCompat(pair->published);
+	CloseSmgrCompat(pair->staged);
+}
+
+/* ---- indexes ---- */
+
+/* A published index that was not complete now is. */
+static void
+validate_index(Oid index)
+{
+	Relation	pg_index = table_open(IndexRelationId, RowExclusiveLock);
+	HeapTuple	tuple = SearchSysCacheCopy1(INDEXRELID, ObjectIdGetDatum(index));
+	Form_pg_index form;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", index);
+	form = (Form_pg_index) GETSTRUCT(tuple);
+	if (!form->indisvalid || !form->indisready || form->indcheckxmin)
+	{
+		form->indisvalid = true;
+		form->indisready = true;
+		form->indcheckxmin = false;
+		CatalogTupleUpdate(pg_index, &tuple->t_self, tuple);
+	}
+	table_close(pg_index, RowExclusiveLock);
+}
+
+static void
+swap_index(ClassRows *rows, const TwinIndex *twin)
+{
+	HeapTuple	p_tuple = class_row(twin->published);
+	HeapTuple	s_tuple = class_row(twin->staged);
+
+	exchange_storage((Form_pg_class) GETSTRUCT(p_tuple), (Form_pg_class) GETSTRUCT(s_tuple));
+	class_update(rows, p_tuple);
+	class_update(rows, s_tuple);
+
+	validate_index(twin->published);
+	/* of expressions */
+	RemoveStatistics(twin->published, 0);
+	CopyStatistics(twin->staged, twin->published);
+	CloseSmgrCompat(twin->published);
+	CloseSmgrCompat(twin->staged);
+}
+
+/*
+ * An index becomes one of another table, whose columns are the same and whose
+ * storage is, in this very transaction, the one that it was built for.
+ */
+static void
+move_index(ClassRows *rows, Oid index, const LayoutPair *pair)
+{
+	Relation	pg_index = table_open(IndexRelationId, RowExclusiveLock);
+	HeapTuple	tuple = SearchSysCacheCopy1(INDEXRELID, ObjectIdGetDatum(index));
+	Oid			target = get_rel_namespace(pair->published);
+	Form_pg_class form;
+	char	   *name = get_rel_name(index);
+	char	   *other = name;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", index);
+	((Form_pg_index) GETSTRUCT(tuple))->indrelid = pair->published;
+	CatalogTupleUpdate(pg_index, &tuple->t_self, tuple);
+	table_close(pg_index, RowExclusiveLock);
+
+	for (int i = 1; OidIsValid(get_relname_relid(other, target)); i++)
+		other = makeObjectName(name, NULL, psprintf("%d", i));
+	tuple = class_row(index);
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	form->relnamespace = target;
+	namestrcpy(&form->relname, other);
+	class_update(rows, tuple);
+
+	if (changeDependencyFor(RelationRelationId, index, RelationRelationId,
+							pair->staged, pair->published) < 1)
+		elog(ERROR, "index \"%s\" does not depend on its table", name);
+	CacheInvalidateRelcacheByRelid(pair->published);
+	CacheInvalidateRelcacheByRelid(pair->staged);
+}
+
+static const LayoutPair *
+pair_of_index(const List *pairs, Oid index)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	Oid			table;
+	ListCell   *lc;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", index);
+	table = ((Form_pg_index) GETSTRUCT(tuple))->indrelid;
+	ReleaseSysCache(tuple);
+
+	foreach(lc, pairs)
+	{
+		if (((LayoutPair *) lfirst(lc))->staged == table)
+			return lfirst(lc);
+	}
+	elog(ERROR, "index %u is not one of a staged table", index);
+	return NULL;				/* keep compiler quiet */
+}
+
+/* ---- the whole ---- */
+
+List *
+swap_storage(const List *pairs, const List *twins)
+{
+	ClassRows	rows;
+	List	   *moved = NIL;
+	ListCell   *lc;
+
+	rows.pg_class = table_open(RelationRelationId, RowExclusiveLock);
+	rows.indexes = CatalogOpenIndexes(rows.pg_class);
+	foreach(lc, pairs)
+		swap_table(&rows, lfirst(lc));
+	foreach(lc, twins)
+	{
+		TwinIndex  *twin = lfirst(lc);
+
+		if (!OidIsValid(twin->staged))
+			continue;
+		if (OidIsValid(twin->published))
+			swap_index(&rows, twin);
+		else
+		{
+			move_index(&rows, twin->staged, pair_of_index(pairs, twin->staged));
+			moved = lappend_oid(moved, twin->staged);
+		}
+	}
+	CatalogCloseIndexes(rows.indexes);
+	table_close(rows.pg_class, RowExclusiveLock);
+	CommandCounterIncrement();
+
+	foreach(lc, pairs)
+	{
+		Relation	relation = relation_open(((LayoutPair *) lfirst(lc))->published, NoLock);
+
+		if (relation->rd_rel->relkind == RELKIND_RELATION)
+			ReportAnalyzeCompat(relation, relation->rd_rel->reltuples, 0, true);
+		relation_close(relation, NoLock);
+	}
+	return moved;
+}
+
+void
+swap_shut_out(Oid published)
+{
+	Relation	relation = relation_open(published, NoLock);
+
+	CheckTableNotInUse(relation, "publish");
+	CheckTableForSerializableConflictIn(relation);
+	if (relation->rd_rel->relkind == RELKIND_RELATION)
+		TransferPredicateLocksToHeapRelation(relation);
+	relation_close(relation, NoLock);
+}

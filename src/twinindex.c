@@ -1,0 +1,499 @@
+/*-------------------------------------------------------------------------
+ *
+ * twinindex.c
+ *	  Indexes of a staged table and of the published one that it will stand in
+ *	  for.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "twinindex.h"
+
+#include "access/attmap.h"
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/index.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "commands/defrem.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_utilcmd.h"
+#include "stepindex.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+/* ---- are two indexes the same? ---- */
+
+static AttrMap *
+identity_map(int natts)
+{
+	AttrMap    *map = make_attrmap(natts);
+
+	for (int i = 0; i < natts; i++)
+		map->attnums[i] = i + 1;
+	return map;
+}
+
+static bool
+same_exclusion(const IndexInfo *a, const IndexInfo *b)
+{
+	Size		size = sizeof(Oid) * a->ii_NumIndexKeyAttrs;
+
+	if ((a->ii_ExclusionOps == NULL) != (b->ii_ExclusionOps == NULL))
+		return false;
+	return a->ii_ExclusionOps == NULL ||
+		(a->ii_NumIndexKeyAttrs == b->ii_NumIndexKeyAttrs &&
+		 memcmp(a->ii_ExclusionOps, b->ii_ExclusionOps, size) == 0);
+}
+
+/* Arrays of text, of the same kind or none. */
+static bool
+same_options(Datum a, bool a_is_null, Datum b, bool b_is_null)
+{
+	if (a_is_null || b_is_null)
+		return a_is_null && b_is_null;
+	return datum_image_eq(a, b, false, -1);
+}
+
+/* Operator classes, their options, ASC and DESC, NULLS FIRST and LAST. */
+static bool
+same_columns(Relation a, Relation b)
+{
+	int			nkeys = a->rd_index->indnkeyatts;
+	bool		isnull;
+	oidvector  *a_class = (oidvector *)
+		DatumGetPointer(SysCacheGetAttr(INDEXRELID, a->rd_indextuple,
+										Anum_pg_index_indclass, &isnull));
+	oidvector  *b_class = (oidvector *)
+		DatumGetPointer(SysCacheGetAttr(INDEXRELID, b->rd_indextuple,
+										Anum_pg_index_indclass, &isnull));
+
+	for (int i = 0; i < nkeys; i++)
+	{
+		Datum		a_options = get_attoptions(RelationGetRelid(a), i + 1);
+		Datum		b_options = get_attoptions(RelationGetRelid(b), i + 1);
+
+		if (a_class->values[i] != b_class->values[i] ||
+			a->rd_indoption[i] != b->rd_indoption[i] ||
+			!same_options(a_options, a_options == (Datum) 0, b_options, b_options == (Datum) 0))
+			return false;
+	}
+	return true;
+}
+
+static bool
+same_reloptions(Oid a, Oid b)
+{
+	HeapTuple	a_tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(a));
+	HeapTuple	b_tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(b));
+	Datum		a_options;
+	Datum		b_options;
+	bool		a_is_null;
+	bool		b_is_null;
+	bool		same;
+
+	if (!HeapTupleIsValid(a_tuple) || !HeapTupleIsValid(b_tuple))
+		elog(ERROR, "cache lookup failed for index %u or %u", a, b);
+	a_options = SysCacheGetAttr(RELOID, a_tuple, Anum_pg_class_reloptions, &a_is_null);
+	b_options = SysCacheGetAttr(RELOID, b_tuple, Anum_pg_class_reloptions, &b_is_null);
+	same = same_options(a_options, a_is_null, b_options, b_is_null);
+	ReleaseSysCache(a_tuple);
+	ReleaseSysCache(b_tuple);
+	return same;
+}
+
+/*
+ * Would the files of the one do for the other, storage parameters aside?  The
+ * tables' columns are the same in number and place.
+ */
+static bool
+same_definition(Relation a, Relation b, const AttrMap *map)
+{
+	IndexInfo  *a_info = BuildIndexInfo(a);
+	IndexInfo  *b_info = BuildIndexInfo(b);
+
+	if (a->rd_rel->relkind != b->rd_rel->relkind || !same_exclusion(a_info, b_info))
+		return false;
+	/* before 18 these compare as different in any case */
+	a_info->ii_ExclusionOps = NULL;
+	b_info->ii_ExclusionOps = NULL;
+	return CompareIndexInfo(a_info, b_info, a->rd_indcollation, b->rd_indcollation,
+							a->rd_opfamily, b->rd_opfamily, unconstify(AttrMap *, map)) &&
+		same_columns(a, b);
+}
+
+/* ---- the indexes of a table ---- */
+
+/* An index while pairs are looked for. */
+typedef struct Candidate
+{
+	Relation	index;
+	bool		own;			/* the step's */
+	bool		taken;
+} Candidate;
+
+static bool
+is_own(Relation index, const List *own)
+{
+	Oid			relid = RelationGetRelid(index);
+	bool		listed = false;
+	ListCell   *lc;
+
+	foreach(lc, own)
+		listed |= strcmp(lfirst(lc), RelationGetRelationName(index)) == 0;
+	return listed && !index->rd_index->indisreplident && !index->rd_index->indisclustered &&
+		!OidIsValid(get_index_constraint(relid)) && get_index_ref_constraints(relid) == NIL;
+}
+
+/*
+ * Those that stand for themselves: not the partitions of partitioned indexes.  The
+ * step's own come last, so that a user's that is the same has the first choice.
+ */
+static List *
+open_indexes(Relation table, const List *own)
+{
+	List	   *candidates = NIL;
+	List	   *last = NIL;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(table))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		Candidate  *candidate;
+
+		if (index->rd_rel->relispartition)
+		{
+			index_close(index, AccessShareLock);
+			continue;
+		}
+		candidate = palloc0(sizeof(Candidate));
+		candidate->index = index;
+		candidate->own = is_own(index, own);
+		if (candidate->own)
+			last = lappend(last, candidate);
+		else
+			candidates = lappend(candidates, candidate);
+	}
+	return list_concat(candidates, last);
+}
+
+static void
+close_indexes(List *candidates)
+{
+	ListCell   *lc;
+
+	foreach(lc, candidates)
+		index_close(((Candidate *) lfirst(lc))->index, AccessShareLock);
+	list_free_deep(candidates);
+}
+
+/*
+ * The staged index that is as the published one; NULL if there is none that is
+ * free.  options: storage parameters must be the same, too.
+ */
+static Candidate *
+find_same(Relation published, List *staged, const AttrMap *map, bool options)
+{
+	ListCell   *lc;
+
+	foreach(lc, staged)
+	{
+		Candidate  *candidate = lfirst(lc);
+
+		if (candidate->taken || !same_definition(published, candidate->index, map))
+			continue;
+		if (options && !same_reloptions(RelationGetRelid(published),
+										RelationGetRelid(candidate->index)))
+			continue;
+		return candidate;
+	}
+	return NULL;
+}
+
+/* ---- building ---- */
+
+static void
+error_context(void *arg)
+{
+	errcontext("index \"%s\" of the published table", (char *) arg);
+}
+
+/* Does the index need a column that the staged table does not have? */
+static bool
+needs_gap(Relation index, Relation staged)
+{
+	IndexInfo  *info = BuildIndexInfo(index);
+	Bitmapset  *attnums = NULL;
+	int			attnum = -1;
+
+	for (int i = 0; i < info->ii_NumIndexAttrs; i++)
+	{
+		if (info->ii_IndexAttrNumbers[i] > 0)
+			attnums = bms_add_member(attnums, info->ii_IndexAttrNumbers[i] -
+									 FirstLowInvalidHeapAttributeNumber);
+	}
+	pull_varattnos((Node *) info->ii_Expressions, 1, &attnums);
+	pull_varattnos((Node *) info->ii_Predicate, 1, &attnums);
+	while ((attnum = bms_next_member(attnums, attnum)) >= 0)
+	{
+		int			column = attnum + FirstLowInvalidHeapAttributeNumber;
+
+		if (column > RelationGetDescr(staged)->natts ||
+			(column > 0 && TupleDescAttr(RelationGetDescr(staged), column - 1)->attisdropped))
+			return true;
+	}
+	return false;
+}
+
+/* The published one's name, so that errors name what people know; or one like it. */
+static char *
+free_name(char *name, Oid namespace)
+{
+	char	   *other = name;
+
+	for (int i = 1; OidIsValid(get_relname_relid(other, namespace)); i++)
+		other = makeObjectName(name, NULL, psprintf("%d", i));
+	return other;
+}
+
+/*
+ * CREATE INDEX after the model of the published one.  Of a constraint only what
+ * its index has to say is kept; but without one there is no exclusion.
+ */
+static void
+build_one(Oid published, Oid staged, const AttrMap *map)
+{
+	char	   *table = get_rel_name(staged);
+	Relation	relation = index_open(published, AccessShareLock);
+	ErrorContextCallback callback;
+	IndexStmt  *index;
+
+	callback.callback = error_context;
+	callback.arg = pstrdup(RelationGetRelationName(relation));
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	index = generateClonedIndexStmt(makeRangeVar(get_namespace_name(get_rel_namespace(staged)),
+												 table, -1),
+									relation, map, NULL);
+	index_close(relation, AccessShareLock);
+	index->idxname = free_name(get_rel_name(published), get_rel_namespace(staged));
+	index->idxcomment = NULL;
+	if (index->excludeOpNames == NIL)
+	{
+		index->primary = false;
+		index->isconstraint = false;
+		index->deferrable = false;
+		index->initdeferred = false;
+	}
+	(void) DefineIndexCompat(staged, index);
+	CommandCounterIncrement();
+	error_context_stack = callback.previous;
+}
+
+/*
+ * Which indexes the staged table still has to get.  *surplus: those that it has
+ * because the step asks for them, and that the published table has with other
+ * storage parameters: these were changed there, and it is they that count.
+ */
+static List *
+find_missing(Relation published, Relation staged, const AttrMap *map, const List *own,
+			 ObjectAddresses *surplus)
+{
+	List	   *mine = open_indexes(staged, NIL);
+	List	   *theirs = open_indexes(published, own);
+	List	   *missing = NIL;
+	ListCell   *lc;
+
+	foreach(lc, theirs)
+	{
+		Candidate  *candidate = lfirst(lc);
+		Candidate  *same = find_same(candidate->index, mine, map, true);
+		Candidate  *similar = find_same(candidate->index, mine, map, false);
+
+		if (same != NULL)
+		{
+			same->taken = true;
+			continue;
+		}
+		if (needs_gap(candidate->index, staged) || (candidate->own && similar == NULL))
+			continue;
+		if (similar != NULL && stepindex_is_declared(similar->index))
+		{
+			ObjectAddress object;
+
+			similar->taken = true;
+			ObjectAddressSet(object, RelationRelationId, RelationGetRelid(similar->index));
+			add_exact_object_address(&object, surplus);
+		}
+		missing = lappend_oid(missing, RelationGetRelid(candidate->index));
+	}
+	close_indexes(mine);
+	close_indexes(theirs);
+	return missing;
+}
+
+static void
+build_missing(Oid published, Oid staged, const List *own)
+{
+	Relation	p = try_relation_open(published, AccessShareLock);
+	ObjectAddresses *surplus = new_object_addresses();
+	List	   *missing;
+	AttrMap    *map;
+	Relation	s;
+	ListCell   *lc;
+
+	if (p == NULL)
+		return;					/* dropped meanwhile: publishing will see */
+	s = table_open(staged, NoLock);
+	map = identity_map(RelationGetDescr(s)->natts);
+	missing = find_missing(p, s, map, own, surplus);
+	table_close(s, NoLock);		/* CREATE INDEX wants nobody to use it */
+
+	performMultipleDeletions(surplus, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	CommandCounterIncrement();
+	foreach(lc, missing)
+		build_one(lfirst_oid(lc), staged, map);
+	free_object_addresses(surplus);
+	free_attrmap(map);
+	relation_close(p, AccessShareLock);
+}
+
+void
+twinindex_build(Oid published, Oid staged, const List *own)
+{
+	List	   *pairs;
+	ListCell   *lc;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (layout_compare(published, staged, &pairs) == LAYOUT_REPLACE)
+		pairs = NIL;			/* altered meanwhile: publishing will see */
+	foreach(lc, pairs)
+		build_missing(((LayoutPair *) lfirst(lc))->published,
+					  ((LayoutPair *) lfirst(lc))->staged, own);
+	PopActiveSnapshot();
+}
+
+/* ---- pairing ---- */
+
+static void
+add_twin(List **twins, Oid published, Oid staged)
+{
+	TwinIndex  *twin = palloc(sizeof(TwinIndex));
+
+	twin->published = published;
+	twin->staged = staged;
+	*twins = lappend(*twins, twin);
+}
+
+/*
+ * The partitions of partitioned indexes, on partitions of tables, which come
+ * after the tables in pairs.  Where the partitioned index is new, or goes, they
+ * do the same.
+ */
+static void
+pair_partitions(const List *pairs, const TwinIndex *parent, List **twins)
+{
+	ListCell   *lc;
+
+	for_each_from(lc, pairs, 1)
+	{
+		LayoutPair *pair = lfirst(lc);
+		Oid			published = InvalidOid;
+		Oid			staged = InvalidOid;
+		Relation	partition;
+
+		if (OidIsValid(parent->published))
+		{
+			partition = table_open(pair->published, NoLock);
+			published = index_get_partition(partition, parent->published);
+			table_close(partition, NoLock);
+			if (!OidIsValid(published))
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("index \"%s\" is not valid, because not all partitions have it",
+								get_rel_name(parent->published)),
+						 errhint("Drop it, or create and attach the missing indexes.")));
+		}
+		if (OidIsValid(parent->staged))
+		{
+			partition = table_open(pair->staged, NoLock);
+			staged = index_get_partition(partition, parent->staged);
+			table_close(partition, NoLock);
+		}
+		add_twin(twins, published, staged);
+	}
+}
+
+static void
+pair_table(const List *pairs, const LayoutPair *pair, const List *own, List **twins,
+		   Oid *missing)
+{
+	Relation	p = table_open(pair->published, NoLock);
+	Relation	s = table_open(pair->staged, NoLock);
+	AttrMap    *map = identity_map(RelationGetDescr(s)->natts);
+	List	   *theirs = open_indexes(p, own);
+	List	   *mine = open_indexes(s, NIL);
+	List	   *found = NIL;
+	ListCell   *lc;
+
+	foreach(lc, theirs)
+	{
+		Candidate  *candidate = lfirst(lc);
+		Relation	index = candidate->index;
+		Candidate  *same = find_same(index, mine, map, true);
+
+		if (same != NULL)
+		{
+			same->taken = true;
+			add_twin(&found, RelationGetRelid(index), RelationGetRelid(same->index));
+		}
+		else if (candidate->own)
+			add_twin(&found, RelationGetRelid(index), InvalidOid);
+		else
+			*missing = RelationGetRelid(index);
+	}
+	foreach(lc, mine)
+	{
+		Candidate  *candidate = lfirst(lc);
+
+		/* others are left over: the published one was dropped meanwhile */
+		if (!candidate->taken && stepindex_is_declared(candidate->index))
+			add_twin(&found, InvalidOid, RelationGetRelid(candidate->index));
+	}
+	close_indexes(mine);
+	close_indexes(theirs);
+	free_attrmap(map);
+
+	foreach(lc, found)
+	{
+		*twins = lappend(*twins, lfirst(lc));
+		if (p->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+			pair_partitions(pairs, lfirst(lc), twins);
+	}
+	table_close(s, NoLock);
+	table_close(p, NoLock);
+}
+
+List *
+twinindex_pair(const List *pairs, const List *own, Oid *missing)
+{
+	List	   *twins = NIL;
+	ListCell   *lc;
+
+	*missing = InvalidOid;
+	foreach(lc, pairs)
+		pair_table(pairs, lfirst(lc), own, &twins, missing);
+	return twins;
+}

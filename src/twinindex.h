@@ -1,0 +1,50 @@
+/*-------------------------------------------------------------------------
+ *
+ * twinindex.h
+ *	  Indexes of a staged table and of the published one that it will stand in
+ *	  for: which belong together, and building those that are missing.
+ *
+ * An index is the step's or the user's.  The step's are those that earlier runs
+ * have made because the step's "indexes" asked for them; the registry of outputs
+ * has their names.  One that was renamed, or that something depends on (a
+ * constraint, a foreign key, the replica identity), is the user's.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ETL_TWININDEX_H
+#define ETL_TWININDEX_H
+
+#include "etl.h"
+#include "layout.h"
+
+/* What happens to one index when the table is published. */
+typedef struct TwinIndex
+{
+	Oid			published;		/* InvalidOid: the staged one is new */
+	Oid			staged;			/* InvalidOid: the published one goes */
+} TwinIndex;
+
+/*
+ * Builds on a staged table those indexes of the published one that it has to
+ * have as well and does not have yet.  own: the names (char *) of the step's.
+ * Columns of the two tables are the same in
+ * number and place; an index on a column that the published table is about to
+ * lose is left out.  Partitions are looked after, too.
+ *
+ * An index of the published table that is not valid (a failed CREATE INDEX
+ * CONCURRENTLY) is built as well, and will be valid.
+ *
+ * Errors: what CREATE INDEX says: unique_violation, exclusion_violation; with
+ * the index's name as context.
+ */
+extern void twinindex_build(Oid published, Oid staged, const List *own);
+
+/*
+ * Pairs the indexes of two tables that fit (pairs: as layout_compare makes them).
+ * Returns a List of TwinIndex *, a partitioned index before its partitions.
+ * *missing: an index of the user's that the staged table does not have, because
+ * it is newer: twinindex_build makes it.  InvalidOid: there is none.
+ */
+extern List *twinindex_pair(const List *pairs, const List *own, Oid *missing);
+
+#endif							/* ETL_TWININDEX_H */
