@@ -31,4 +31,17 @@ extern void adopt_constraints(Oid published, Oid staged);
  */
 extern char *adopt_find_missing(Oid published, Oid staged);
 
+/*
+ * Gives the staged table the statistics objects of the published one, with their
+ * targets, so that ANALYZE fills them.
+ */
+extern void adopt_statistics(Oid published, Oid staged);
+
+/*
+ * What ANALYZE has found for these, of one heap or partitioned table, becomes that
+ * of the published table's statistics objects.  One that has been added meanwhile
+ * has nothing until the next ANALYZE.
+ */
+extern void adopt_hand_over_statistics(Oid published, Oid staged);
+
 #endif							/* ETL_ADOPT_H */

@@ -259,7 +259,10 @@ materialize_query(RawStmt *query, const char *sql,
 		adopt_constraints(target->table.published, result->relid);
 	stepindex_build(result->relid, target->indexes);
 	if (OidIsValid(target->table.published))
+	{
 		twinindex_build(target->table.published, result->relid, target->own);
+		adopt_statistics(target->table.published, result->relid);
+	}
 	gather_statistics(relids);
 	result->size = steptable_size(result->relid);
 

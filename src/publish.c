@@ -31,6 +31,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_statistic_ext.h"
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
 #include "layout.h"
@@ -116,6 +117,24 @@ publish_rename_indexes(Relation relation, Oid target)
 }
 
 /*
+ * Statistics objects do not move with their table.  Those that a staged table has
+ * are like those of the published one, which is gone now.
+ */
+static void
+publish_drop_statistics(Relation relation)
+{
+	ListCell   *lc;
+
+	foreach(lc, RelationGetStatExtList(relation))
+	{
+		ObjectAddress object;
+
+		ObjectAddressSet(object, StatisticExtRelationId, lfirst_oid(lc));
+		performDeletion(&object, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	}
+}
+
+/*
  * Moves a table, which is locked, with its partitions and all that belongs to them.
  */
 static void
@@ -129,6 +148,7 @@ publish_move(Oid relid, Oid target, ObjectAddresses *moved)
 		Relation	relation = table_open(lfirst_oid(lc), NoLock);
 
 		CheckTableNotInUse(relation, "publish");
+		publish_drop_statistics(relation);
 		publish_rename_indexes(relation, target);
 		AlterTableNamespaceInternal(relation, RelationGetNamespace(relation), target, moved);
 		table_close(relation, NoLock);

@@ -27,6 +27,8 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_statistic_ext.h"
+#include "commands/defrem.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -163,7 +165,9 @@ staging_find_stray(Oid staging, const List *tables)
 		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
 		ObjectAddress object;
 
-		if (form->classid == RelationRelationId && list_member_oid(tables, form->objid))
+		if ((form->classid == RelationRelationId && list_member_oid(tables, form->objid)) ||
+			(form->classid == StatisticExtRelationId &&
+			 list_member_oid(tables, StatisticsGetRelation(form->objid, true))))
 			continue;
 		ObjectAddressSubSet(object, form->classid, form->objid, form->objsubid);
 		stray = getObjectDescription(&object, true);

@@ -27,6 +27,7 @@
 #include "access/table.h"
 #include "access/toast_internals.h"
 #include "access/xact.h"
+#include "adopt.h"
 #include "catalog/dependency.h"
 #include "catalog/heap.h"
 #include "catalog/indexing.h"
@@ -221,6 +222,7 @@ swap_table(ClassRows *rows, const LayoutPair *pair)
 	forget_missing_values(pair->published);
 	RemoveStatistics(pair->published, 0);
 	CopyStatistics(pair->staged, pair->published);
+	adopt_hand_over_statistics(pair->published, pair->staged);
 	CloseSmgrCompat(pair->published);
 	CloseSmgrCompat(pair->staged);
 }
