@@ -43,6 +43,7 @@
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -56,6 +57,13 @@
 /* Between two tries to get the locks for publishing. */
 #define PUBLISH_RETRY_MIN_MS	10
 #define PUBLISH_RETRY_MAX_MS	1000
+
+/*
+ * From which pause on a try waits for locks, and how long at most: so long may
+ * those be held up who want to read the tables.
+ */
+#define PUBLISH_PATIENT_FROM_MS	80
+#define PUBLISH_PATIENCE_MS		100
 
 /* For how long a run that ends waits for those who read its staging tables. */
 #define CLEAN_UP_TRIES			20
@@ -420,12 +428,24 @@ coordinator_leave_staging(RunState *run, const PublishSet *set)
 		staging_drop_empty(run->staging);
 }
 
+/* When the present try has waited long enough. */
+static TimestampTz coordinator_patient_until = 0;
+
+static bool
+coordinator_wait_for_lock(Oid relation, LOCKMODE mode)
+{
+	long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+													   coordinator_patient_until);
+
+	return left > 0 && runstate_lock(relation, mode, left);
+}
+
 /*
  * One try.  Returns true when the run is published and its row says SUCCESS; else
  * obstacle says why not.
  */
 static bool
-coordinator_try_publish(RunState *run, PublishObstacle *obstacle)
+coordinator_try_publish(RunState *run, bool patient, PublishObstacle *obstacle)
 {
 	PublishSet	set = {0};
 
@@ -449,6 +469,13 @@ coordinator_try_publish(RunState *run, PublishObstacle *obstacle)
 	set.run_id = run->run_id;
 	set.target_schema = run->pipeline->target_schema;
 	set.outputs = coordinator_outputs(run);
+	if (patient)
+	{
+		coordinator_patient_until =
+			TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+										Min(PUBLISH_PATIENCE_MS, DeadlockTimeout / 2));
+		set.wait = coordinator_wait_for_lock;
+	}
 	if (!publish_prepare(&set, obstacle))
 	{
 		coordinator_catch_up(run, &set, obstacle);
@@ -499,16 +526,41 @@ coordinator_check_blocker(RunState *run, const PublishObstacle *obstacle)
 	}
 }
 
+/* Has it taken too long?  Then the run fails, and says whose locks it is. */
+static void
+coordinator_check_publish_timeout(RunState *run, TimestampTz since,
+								  const PublishObstacle *obstacle)
+{
+	int			timeout = run->request->settings.publish_timeout_ms;
+	char	   *name = get_rel_name(obstacle->table);
+	char	   *holders;
+
+	if (timeout == 0 || name == NULL ||
+		!TimestampDifferenceExceeds(since, GetCurrentTimestamp(), timeout))
+		return;
+	holders = lock_describe_holders(obstacle->relation, obstacle->mode);
+	runstate_give_up(run, ETL_RUN_FAILED, ERRCODE_LOCK_NOT_AVAILABLE,
+					 psprintf("run " INT64_FORMAT " of pipeline \"%s\" could not be published: %s on table %s was not free for %d ms",
+							  run->run_id, run->pipeline->name,
+							  GetLockmodeName(DEFAULT_LOCKMETHOD, obstacle->mode),
+							  quote_qualified_identifier(run->pipeline->target_schema, name),
+							  timeout),
+					 holders,
+					 "Let that end, or raise etl_framework.publish_timeout.");
+}
+
 static void
 coordinator_publish(RunState *run)
 {
 	int			delay = PUBLISH_RETRY_MIN_MS;
+	TimestampTz since = GetCurrentTimestamp();
 	bool		told = false;
 
 	coordinator_show(run, "publishing");
 	for (;;)
 	{
 		PublishObstacle obstacle;
+		bool		hurry;
 
 		MemoryContextReset(run->tick_context);
 		runstate_check_signals(run);
@@ -516,7 +568,7 @@ coordinator_publish(RunState *run)
 		if (run->verdict != ETL_RUN_RUNNING)
 			return;
 
-		if (coordinator_try_publish(run, &obstacle))
+		if (coordinator_try_publish(run, delay >= PUBLISH_PATIENT_FROM_MS, &obstacle))
 		{
 			run->verdict = ETL_RUN_SUCCESS;
 			return;
@@ -524,8 +576,9 @@ coordinator_publish(RunState *run)
 		if (obstacle.stale != NULL)
 			continue;
 		coordinator_check_blocker(run, &obstacle);
-		if (delay == PUBLISH_RETRY_MAX_MS)
-			lock_cancel_autovacuum(obstacle.relation);
+		coordinator_check_publish_timeout(run, since, &obstacle);
+		/* it comes back soon: be there before it */
+		hurry = delay == PUBLISH_RETRY_MAX_MS && lock_cancel_autovacuum(obstacle.relation);
 		if (delay == PUBLISH_RETRY_MAX_MS && !told && get_rel_name(obstacle.table) != NULL)
 		{
 			told = true;
@@ -539,7 +592,8 @@ coordinator_publish(RunState *run)
 
 		if (run->verdict != ETL_RUN_RUNNING)
 			return;
-		runstate_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay));
+		runstate_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												  hurry ? PUBLISH_RETRY_MIN_MS : delay));
 		delay = Min(delay * 2, PUBLISH_RETRY_MAX_MS);
 	}
 }

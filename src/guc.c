@@ -26,6 +26,7 @@ static int	guc_keep_plans = KEEP_PLANS_OFF;
 static int	guc_slow_step = 60 * 1000;
 static bool guc_plan_timing = false;
 static double guc_cache_limit = 0.25;
+static int	guc_publish_timeout = 30 * 60 * 1000;
 char	   *guc_params = NULL;
 uint64		guc_params_generation = 0;
 
@@ -94,6 +95,14 @@ guc_define(void)
 							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 
+	DefineCustomIntVariable(ETL_EXTENSION_NAME ".publish_timeout",
+							"How long a run may wait for locks on the tables that it publishes.",
+							"Then it fails, and says who has these locks.  0 waits for as long as it takes.",
+							&guc_publish_timeout,
+							30 * 60 * 1000, 0, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
 	/* Read by SQL alone: by the conditions under which pg_dump takes the logs. */
 	DefineCustomBoolVariable(ETL_EXTENSION_NAME ".dump_logs",
 							 "Whether pg_dump takes the logs of runs, too.",
@@ -137,4 +146,5 @@ guc_run_settings(RunSettings *settings)
 	settings->slow_step_ms = guc_slow_step;
 	settings->plan_timing = guc_plan_timing;
 	settings->cache_limit = guc_cache_limit;
+	settings->publish_timeout_ms = guc_publish_timeout;
 }

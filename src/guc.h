@@ -28,6 +28,7 @@ typedef struct RunSettings
 	int			slow_step_ms;
 	bool		plan_timing;	/* with times and buffers of every node */
 	double		cache_limit;	/* share of shared_buffers, 0 to 1 */
+	int			publish_timeout_ms; /* 0: none */
 } RunSettings;
 
 extern void guc_run_settings(RunSettings *settings);

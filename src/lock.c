@@ -29,6 +29,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/backend_status.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
@@ -351,14 +352,57 @@ lock_relation_blocked_by(Oid relid, LOCKMODE mode, int target)
 	return false;
 }
 
+/* The strongest of the modes that conflict with one; NoLock: none does. */
+static LOCKMODE
+lock_strongest_conflict(LOCKMASK held, LOCKMODE mode)
+{
+	for (LOCKMODE m = MaxLockMode; m > NoLock; m--)
+	{
+		if ((held & LOCKBIT_ON(m)) != 0 && DoLockModesConflict(m, mode))
+			return m;
+	}
+	return NoLock;
+}
+
+char *
+lock_describe_holders(Oid relid, LOCKMODE mode)
+{
+	LockData   *locks = GetLockStatusData();
+	StringInfoData lines;
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
+	initStringInfo(&lines);
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		LockInstanceData *lock = &locks->locks[i];
+		LOCKMODE	held = lock_strongest_conflict(lock->holdMask, mode);
+
+		if (memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) != 0 || lock->pid == MyProcPid ||
+			held == NoLock)
+			continue;
+		if (lines.len > 0)
+			appendStringInfoChar(&lines, '\n');
+		if (lock->pid == 0)
+			appendStringInfo(&lines, "A prepared transaction holds %s.",
+							 GetLockmodeName(DEFAULT_LOCKMETHOD, held));
+		else
+			appendStringInfo(&lines, "Process %d holds %s: %s", lock->pid,
+							 GetLockmodeName(DEFAULT_LOCKMETHOD, held),
+							 pgstat_get_backend_current_activity(lock->pid, true));
+	}
+	return lines.len > 0 ? lines.data : NULL;
+}
+
 /*
  * Who takes locks without waiting never gets as far as the deadlock check, where
  * the server sends this signal.
  */
-void
+bool
 lock_cancel_autovacuum(Oid relid)
 {
 	LockData   *locks = GetLockStatusData();
+	bool		cancelled = false;
 	LOCKTAG		tag;
 
 	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
@@ -372,8 +416,12 @@ lock_cancel_autovacuum(Oid relid)
 		proc = BackendPidGetProc(lock->pid);
 		if (proc != NULL && (proc->statusFlags & PROC_IS_AUTOVACUUM) != 0 &&
 			(proc->statusFlags & PROC_VACUUM_FOR_WRAPAROUND) == 0)
+		{
 			(void) kill(lock->pid, SIGINT);
+			cancelled = true;
+		}
 	}
+	return cancelled;
 }
 
 char *

@@ -72,10 +72,17 @@ extern bool lock_is_waiting_for(int pid, int target);
 extern bool lock_relation_blocked_by(Oid relid, LOCKMODE mode, int target);
 
 /*
- * Cancels autovacuum where it has a lock on the relation, as the server does for
- * whoever waits for one; not where it prevents wraparound.
+ * The processes whose locks keep "mode" on the relation from being had now, a line
+ * each: process, lock, and what it executes as far as the current user may see
+ * that.  NULL: there are none.
  */
-extern void lock_cancel_autovacuum(Oid relid);
+extern char *lock_describe_holders(Oid relid, LOCKMODE mode);
+
+/*
+ * Cancels autovacuum where it has a lock on the relation, as the server does for
+ * whoever waits for one; not where it prevents wraparound.  Did it have one?
+ */
+extern bool lock_cancel_autovacuum(Oid relid);
 
 /*
  * What a process waits for, as in "ShareLock on relation public.t"; NULL if it

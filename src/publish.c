@@ -3,10 +3,12 @@
  * publish.c
  *	  From staging to target: the run's tables become visible, all at once.
  *
- * One transaction for the whole run.  No lock is waited for: a publisher that
- * waited for one table while it holds others would deadlock with readers that
- * take the tables in another order, and everybody who comes after would queue
- * behind it.
+ * One transaction for the whole run.  Locks are taken if they are free: a
+ * publisher that waited for one table while it holds others would deadlock with
+ * readers that take the tables in another order, and everybody who comes after
+ * would queue behind it.  But a table that somebody always reads is never free.
+ * So after some tries locks are waited for, for so short a time (in all) that
+ * nobody's deadlock check is due before we have given up.
  *
  * Tables whose columns fit keep their OID and take over the storage of the run's
  * (swap.c), under locks that keep out DDL and VACUUM, but no reader and no writer.
@@ -191,9 +193,13 @@ publish_grant_defaults(Oid relid, Oid target)
 
 /* Takes a lock if it is free; otherwise says which was not. */
 static bool
-publish_lock(Oid relation, LOCKMODE mode, Oid table, PublishObstacle *obstacle)
+publish_lock(const PublishSet *set, Oid relation, LOCKMODE mode, Oid table,
+			 PublishObstacle *obstacle)
 {
 	if (ConditionalLockRelationOid(relation, mode))
+		return true;
+	/* only for those that keep readers out: others can be had some time */
+	if (mode == AccessExclusiveLock && set->wait != NULL && set->wait(relation, mode))
 		return true;
 	obstacle->relation = relation;
 	obstacle->mode = mode;
@@ -206,7 +212,7 @@ publish_lock(Oid relation, LOCKMODE mode, Oid table, PublishObstacle *obstacle)
  * or drops one of these then.
  */
 static bool
-publish_lock_heap(Oid relid, LOCKMODE mode, PublishObstacle *obstacle)
+publish_lock_heap(const PublishSet *set, Oid relid, LOCKMODE mode, PublishObstacle *obstacle)
 {
 	Relation	relation;
 	Oid			toast;
@@ -214,7 +220,7 @@ publish_lock_heap(Oid relid, LOCKMODE mode, PublishObstacle *obstacle)
 	ListCell   *lc;
 	bool		locked = true;
 
-	if (!publish_lock(relid, mode, relid, obstacle))
+	if (!publish_lock(set, relid, mode, relid, obstacle))
 		return false;
 	relation = try_relation_open(relid, NoLock);
 	if (relation == NULL)
@@ -228,7 +234,7 @@ publish_lock_heap(Oid relid, LOCKMODE mode, PublishObstacle *obstacle)
 
 	if (OidIsValid(toast))
 	{
-		locked = publish_lock(toast, mode, relid, obstacle);
+		locked = publish_lock(set, toast, mode, relid, obstacle);
 		if (locked)
 		{
 			relation = relation_open(toast, NoLock);
@@ -237,22 +243,22 @@ publish_lock_heap(Oid relid, LOCKMODE mode, PublishObstacle *obstacle)
 		}
 	}
 	foreach(lc, parts)
-		locked = locked && publish_lock(lfirst_oid(lc), mode, relid, obstacle);
+		locked = locked && publish_lock(set, lfirst_oid(lc), mode, relid, obstacle);
 	return locked;
 }
 
 static bool
-publish_lock_tree(Oid relid, LOCKMODE mode, PublishObstacle *obstacle)
+publish_lock_tree(const PublishSet *set, Oid relid, LOCKMODE mode, PublishObstacle *obstacle)
 {
 	List	   *relids;
 	ListCell   *lc;
 
-	if (!publish_lock_heap(relid, mode, obstacle))
+	if (!publish_lock_heap(set, relid, mode, obstacle))
 		return false;
 	relids = find_all_inheritors(relid, NoLock, NULL);
 	for_each_from(lc, relids, 1)
 	{
-		if (!publish_lock_heap(lfirst_oid(lc), mode, obstacle))
+		if (!publish_lock_heap(set, lfirst_oid(lc), mode, obstacle))
 			return false;
 	}
 	return true;
@@ -267,9 +273,11 @@ publish_probe(const PublishSet *set, PublishObstacle *obstacle)
 {
 	ListCell   *lc;
 
+	if (set->wait != NULL)
+		return true;			/* there is, and we are going to wait */
 	foreach(lc, set->targets)
 	{
-		if (!publish_lock(lfirst_oid(lc), AccessExclusiveLock, lfirst_oid(lc), obstacle))
+		if (!publish_lock(set, lfirst_oid(lc), AccessExclusiveLock, lfirst_oid(lc), obstacle))
 			return false;
 		UnlockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
 	}
@@ -298,7 +306,7 @@ publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *ob
 	const char *name = task->output->process_name;
 	LayoutFit	fit;
 
-	if (!publish_lock_tree(task->output->relid, AccessExclusiveLock, obstacle))
+	if (!publish_lock_tree(set, task->output->relid, AccessExclusiveLock, obstacle))
 		return false;
 	task->old = publish_find_old(set, target, name);
 	if (!OidIsValid(task->old))
@@ -311,7 +319,7 @@ publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *ob
 		return false;			/* dropped since we looked */
 	if (!COMPAT_CLASS_OWNERCHECK(task->old, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
-	if (!publish_lock_tree(task->old, ShareUpdateExclusiveLock, obstacle))
+	if (!publish_lock_tree(set, task->old, ShareUpdateExclusiveLock, obstacle))
 		return false;
 	if (get_relname_relid(name, target) != task->old)
 		return false;			/* renamed or dropped since we looked */
@@ -319,7 +327,7 @@ publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *ob
 	fit = layout_compare(task->old, task->output->relid, &task->pairs);
 	if (fit == LAYOUT_FITS)
 		return true;
-	if (!publish_lock_tree(task->old, AccessExclusiveLock, obstacle))
+	if (!publish_lock_tree(set, task->old, AccessExclusiveLock, obstacle))
 		return false;
 	if (fit == LAYOUT_ALTER)
 	{
@@ -328,7 +336,7 @@ publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *ob
 		if (fit != LAYOUT_FITS)
 			elog(ERROR, "table \"%s\" does not fit after it was altered", name);
 		/* it may have got a TOAST table */
-		return publish_lock_tree(task->old, ShareUpdateExclusiveLock, obstacle);
+		return publish_lock_tree(set, task->old, ShareUpdateExclusiveLock, obstacle);
 	}
 	publish_check_old(task->old, name);
 	return true;
@@ -515,7 +523,7 @@ publish_finish(PublishSet *set, PublishObstacle *obstacle)
 
 	foreach(lc, set->targets)
 	{
-		if (!publish_lock(lfirst_oid(lc), AccessExclusiveLock, lfirst_oid(lc), obstacle))
+		if (!publish_lock(set, lfirst_oid(lc), AccessExclusiveLock, lfirst_oid(lc), obstacle))
 			return false;
 	}
 	foreach(lc, set->targets)

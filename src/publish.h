@@ -29,6 +29,12 @@ typedef struct PublishSet
 	const char *target_schema;
 	List	   *outputs;		/* of PublishOutput * */
 
+	/*
+	 * Waits a little for a lock that is not free; false: it still is not.  NULL:
+	 * nothing is waited for.
+	 */
+	bool		(*wait) (Oid relation, LOCKMODE mode);
+
 	/* filled by publish_prepare */
 	List	   *targets;		/* of Oid: tables that get new storage, with partitions */
 	List	   *dropped;		/* of Oid: indexes that go */
@@ -51,7 +57,7 @@ typedef struct PublishObstacle
  * storage of the run's, or is replaced by it where the two do not fit; the
  * registry is brought up to date.
  *
- * Nothing is waited for.  Returns false where a lock was not free, or where
+ * Returns false where a lock was not free, or where
  * people have added an index or a constraint to a table since the step looked:
  * then the caller must abort the transaction, see to the obstacle, and may try
  * again.
@@ -64,8 +70,8 @@ typedef struct PublishObstacle
 extern bool publish_prepare(PublishSet *set, PublishObstacle *obstacle);
 
 /*
- * Keeps readers out, also without waiting, and does the rest.  False: as above.
- * The caller commits at once.
+ * Keeps readers out, and does the rest.  False: as above.  The caller commits at
+ * once.
  */
 extern bool publish_finish(PublishSet *set, PublishObstacle *obstacle);
 

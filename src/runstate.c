@@ -21,8 +21,11 @@
 #include "miscadmin.h"
 #include "postmaster/interrupt.h"
 #include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "utils/guc.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -204,4 +207,61 @@ runstate_forbid_interrupts(void)
 	QueryCancelPending = false;
 	if (QueryCancelHoldoffCount == 0)	/* as after an error */
 		HOLD_CANCEL_INTERRUPTS();
+}
+
+/*
+ * The server's lock_timeout would send this process a SIGINT, which means
+ * something else here.
+ */
+static void
+runstate_out_of_patience(void)
+{
+	QueryCancelPending = true;
+	InterruptPending = true;
+	SetLatch(MyLatch);
+}
+
+bool
+runstate_lock(Oid relid, LOCKMODE mode, int patience_ms)
+{
+	static TimeoutId timeout = MAX_TIMEOUTS;
+	MemoryContext oldcontext = CurrentMemoryContext;
+	ResourceOwner oldowner = CurrentResourceOwner;
+	volatile bool locked = false;
+
+	if (timeout == MAX_TIMEOUTS)
+		timeout = RegisterTimeout(USER_TIMEOUT, runstate_out_of_patience);
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		enable_timeout_after(timeout, patience_ms);
+		runstate_allow_interrupts();
+		LockRelationOid(relid, mode);
+		runstate_forbid_interrupts();
+		disable_timeout(timeout, false);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(oldcontext);
+		CurrentResourceOwner = oldowner;
+		locked = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		runstate_forbid_interrupts();
+		disable_timeout(timeout, false);
+		MemoryContextSwitchTo(oldcontext);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(oldcontext);
+		CurrentResourceOwner = oldowner;
+		if (error->sqlerrcode != ERRCODE_QUERY_CANCELED)
+			ReThrowError(error);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	QueryCancelPending = cancel_requested || terminate_requested;
+	return locked;
 }

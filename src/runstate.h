@@ -15,6 +15,7 @@
 #include "pool.h"
 #include "request.h"
 #include "shm.h"
+#include "storage/lockdefs.h"
 
 /* What the run knows of a step beyond the graph's state. */
 typedef struct RunStep
@@ -112,6 +113,13 @@ extern void runstate_check_signals(RunState *run);
  */
 extern void runstate_allow_interrupts(void);
 extern void runstate_forbid_interrupts(void);
+
+/*
+ * Takes a lock on a relation in the current transaction; waits for it at most so
+ * many milliseconds, fewer than deadlock_timeout.  False: it was not free, or a
+ * signal has come.
+ */
+extern bool runstate_lock(Oid relid, LOCKMODE mode, int patience_ms);
 
 /* Waits for the latch, or until a time (DT_NOEND: for the latch alone). */
 extern void runstate_wait(TimestampTz until);

@@ -22,7 +22,7 @@ $node->safe_psql('postgres', q{
 	SELECT etl.run('p');
 	ALTER TABLE out.wide SET (autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_cost_delay = 100,
 		autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0,
-		autovacuum_vacuum_insert_threshold = -1);
+		autovacuum_vacuum_insert_threshold = -1, autovacuum_analyze_threshold = 1000000000);
 	DELETE FROM out.wide WHERE i % 2 = 0;
 });
 my $at_work = q{SELECT count(*) = 1 FROM pg_stat_progress_vacuum WHERE relid = 'out.wide'::regclass};

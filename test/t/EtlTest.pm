@@ -53,7 +53,7 @@ sub major_version
 # ---- sessions ----
 
 # Begins to execute statements in a session of its own.  Options: app (its
-# application_name), user, and env, a hash.
+# application_name), user, env (a hash), and patience, in seconds.
 sub begin_sql
 {
 	my ($node, $sql, %opt) = @_;
@@ -72,7 +72,7 @@ sub begin_sql
 			map { ('-c', $_) } (ref $sql ? @$sql : $sql)
 		],
 		'<', \$job{stdin}, '>', \$job{out}, '2>', \$job{err},
-		IPC::Run::timeout($patience + 10));
+		IPC::Run::timeout($opt{patience} || $patience + 10));
 	return \%job;
 }
 
