@@ -193,7 +193,7 @@ catalog_load_occupants(int32 pipeline_id, const char *schema, const List *names)
 		" THEN COALESCE("
 		"  (SELECT pg_catalog.format('foreign key %I of table %s', k.conname, k.conrelid::pg_catalog.regclass)"
 		"   FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class f ON f.oid = k.conrelid"
-		"   WHERE k.contype = 'f' AND f.relpersistence = 'p' AND k.conparentid = 0"
+		"   WHERE k.contype = 'f' AND f.relpersistence = 'p' AND f.oid <> c.oid AND k.conparentid = 0"
 		"    AND (k.confrelid = c.oid OR k.confrelid IN"
 		"     (SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid))"
 		"   ORDER BY k.oid LIMIT 1),"

@@ -219,4 +219,13 @@
 #define ConstraintSetEnforcedCompat(constraint)		((void) 0)
 #endif
 
+/* 18: foreign keys that are not enforced, and such with PERIOD */
+#if PG_VERSION_NUM >= 180000
+#define ConstraintIsEnforcedCompat(form)	((form)->conenforced)
+#define ConstraintHasPeriodCompat(form)		((form)->conperiod)
+#else
+#define ConstraintIsEnforcedCompat(form)	true
+#define ConstraintHasPeriodCompat(form)		false
+#endif
+
 #endif							/* ETL_COMPAT_H */

@@ -448,6 +448,7 @@ static bool
 coordinator_try_publish(RunState *run, bool patient, PublishObstacle *obstacle)
 {
 	PublishSet	set = {0};
+	bool		verified;
 
 	runstate_begin(run);
 	memset(obstacle, 0, sizeof(*obstacle));
@@ -481,6 +482,12 @@ coordinator_try_publish(RunState *run, bool patient, PublishObstacle *obstacle)
 		coordinator_catch_up(run, &set, obstacle);
 		return false;
 	}
+	runstate_allow_interrupts();
+	verified = publish_verify(&set, obstacle);
+	runstate_forbid_interrupts();
+	if (!verified)
+		return false;
+	publish_exchange(&set);
 	coordinator_leave_staging(run, &set);
 	catalog_end_run(run->run_id, ETL_RUN_SUCCESS, NULL);
 	coordinator_notify(run, ETL_RUN_SUCCESS);

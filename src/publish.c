@@ -36,6 +36,7 @@
 #include "catalog/pg_statistic_ext.h"
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
+#include "foreignkey.h"
 #include "layout.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -475,11 +476,10 @@ publish_prepare(PublishSet *set, PublishObstacle *obstacle)
 {
 	Oid			target = get_namespace_oid(set->target_schema, false);
 	AclResult	aclresult = COMPAT_NAMESPACE_ACLCHECK(target, GetUserId(), ACL_CREATE);
-	List	   *tasks = NIL;
 	ListCell   *lc;
 
 	memset(obstacle, 0, sizeof(*obstacle));
-	set->targets = set->dropped = set->left = NIL;
+	set->tasks = set->targets = set->dropped = set->left = NIL;
 	if (aclresult != ACLCHECK_OK)
 		aclcheck_error(aclresult, OBJECT_SCHEMA, set->target_schema);
 
@@ -488,23 +488,49 @@ publish_prepare(PublishSet *set, PublishObstacle *obstacle)
 		PublishTask *task = palloc0(sizeof(PublishTask));
 
 		task->output = lfirst(lc);
-		tasks = lappend(tasks, task);
+		set->tasks = lappend(set->tasks, task);
 		if (!publish_look(set, task, target, obstacle))
 			return false;
 	}
 	memset(obstacle, 0, sizeof(*obstacle));
-	foreach(lc, tasks)
+	foreach(lc, set->tasks)
 	{
 		PublishTask *task = lfirst(lc);
 
 		if (task->pairs != NIL && !publish_pair(set, task, obstacle))
 			return false;
 	}
-	if (!publish_probe(set, obstacle))
-		return false;
+	return publish_probe(set, obstacle);
+}
 
-	publish_move_new(tasks, target);
-	foreach(lc, tasks)
+bool
+publish_verify(PublishSet *set, PublishObstacle *obstacle)
+{
+	List	   *pairs = NIL;
+	List	   *keys;
+	ListCell   *lc;
+
+	foreach(lc, set->tasks)
+		pairs = list_concat(pairs, ((PublishTask *) lfirst(lc))->pairs);
+	keys = foreignkey_list(pairs);
+	if (keys == NIL)
+		return true;
+	foreach(lc, foreignkey_others(keys, pairs))
+	{
+		if (!publish_lock(set, lfirst_oid(lc), ShareRowExclusiveLock, lfirst_oid(lc), obstacle))
+			return false;
+	}
+	foreignkey_verify(keys, pairs);
+	return publish_probe(set, obstacle);
+}
+
+void
+publish_exchange(PublishSet *set)
+{
+	ListCell   *lc;
+
+	publish_move_new(set->tasks, get_namespace_oid(set->target_schema, false));
+	foreach(lc, set->tasks)
 	{
 		PublishTask *task = lfirst(lc);
 
@@ -512,7 +538,6 @@ publish_prepare(PublishSet *set, PublishObstacle *obstacle)
 			(void) swap_storage(task->pairs, task->twins);
 		publish_register(set, task);
 	}
-	return true;
 }
 
 bool

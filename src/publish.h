@@ -36,6 +36,7 @@ typedef struct PublishSet
 	bool		(*wait) (Oid relation, LOCKMODE mode);
 
 	/* filled by publish_prepare */
+	List	   *tasks;			/* private: of PublishTask *, one for each output */
 	List	   *targets;		/* of Oid: tables that get new storage, with partitions */
 	List	   *dropped;		/* of Oid: indexes that go */
 	List	   *left;			/* of Oid: staged tables that stay behind, with partitions */
@@ -51,27 +52,37 @@ typedef struct PublishObstacle
 } PublishObstacle;
 
 /*
- * Does all that can be done before readers are kept out, in the current
- * transaction and as the current user (the pipeline's owner): a new name appears
- * in the target schema; a table that the registry of outputs has takes over the
- * storage of the run's, or is replaced by it where the two do not fit; the
- * registry is brought up to date.
+ * Publishing takes four calls in the current transaction, as the current user (the
+ * pipeline's owner): a new name appears in the target schema; a table that the
+ * registry of outputs has takes over the storage of the run's, or is replaced by
+ * it where the two do not fit; the registry is brought up to date.
  *
- * Returns false where a lock was not free, or where
- * people have added an index or a constraint to a table since the step looked:
- * then the caller must abort the transaction, see to the obstacle, and may try
- * again.
+ * They return false where a lock was not free, or where people have added an
+ * index or a constraint to a table since the step looked: then the caller must
+ * abort the transaction, see to the obstacle, and may try again.
  *
- * Raises duplicate_table where a name is taken by a table that is not the
- * pipeline's, dependent_objects_still_exist where something depends on a table
- * that would have to be replaced, insufficient_privilege where that belongs to
- * another role, and feature_not_supported where it has row-level security.
+ * publish_prepare looks at the outputs, and locks them against DDL.  Raises
+ * duplicate_table where a name is taken by a table that is not the pipeline's,
+ * dependent_objects_still_exist where something depends on a table or a column that
+ * would have to go, insufficient_privilege where the table belongs to another role,
+ * and feature_not_supported where one with row-level security would be replaced.
  */
 extern bool publish_prepare(PublishSet *set, PublishObstacle *obstacle);
 
 /*
- * Keeps readers out, and does the rest.  False: as above.  The caller commits at
- * once.
+ * publish_verify makes sure that foreign keys from and to the tables hold.  Where
+ * there are any this reads tables, and takes its time; signals may end it.  Raises
+ * what foreignkey_verify does.
+ */
+extern bool publish_verify(PublishSet *set, PublishObstacle *obstacle);
+
+/*
+ * publish_exchange changes the catalogs, while readers and writers are still there.
+ */
+extern void publish_exchange(PublishSet *set);
+
+/*
+ * publish_finish keeps readers out, and does the rest.  The caller commits at once.
  */
 extern bool publish_finish(PublishSet *set, PublishObstacle *obstacle);
 

@@ -251,7 +251,7 @@ SKIP:
 {
 	skip 'there is no amcheck', 2
 	  if one($node, "SELECT count(*) FROM pg_available_extensions WHERE name = 'amcheck'") == 0;
-	one($node, q{CREATE EXTENSION amcheck; UPDATE seed SET run = 7; SELECT etl.run('p'); SELECT etl.run('q'); SELECT etl.run('late'); SELECT etl.run('skew')});
+	one($node, q{CREATE EXTENSION amcheck; UPDATE seed SET run = 7; SELECT etl.run('p', steps => '{a,b,c}'); SELECT etl.run('q'); SELECT etl.run('p'); SELECT etl.run('late'); SELECT etl.run('skew')});
 	is(one($node, q{SELECT string_agg(c.oid::regclass || ': ' || v.msg, ', ') FROM pg_class c, verify_heapam(c.oid) v
 		WHERE c.relkind = 'r' AND c.relnamespace IN ('p'::regnamespace, 'q'::regnamespace, 'late'::regnamespace, 'skew'::regnamespace)}), '', 'heaps are sound');
 	is(one($node, q{SELECT count(bt_index_check(i.indexrelid, true)) > 5 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
