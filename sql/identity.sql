@@ -80,7 +80,7 @@ CREATE FUNCTION described(kind text) RETURNS SETOF text LANGUAGE sql AS $$
 	UNION ALL SELECT format('%s stattarget %s', pg_get_statisticsobjdef(oid), stxstattarget) FROM pg_statistic_ext WHERE kind = 'statistics' AND stxrelid = 'identity.heap'::regclass
 	UNION ALL SELECT format('%s valid %s ready %s clustered %s replica identity %s', pg_get_indexdef(indexrelid), indisvalid, indisready, indisclustered, indisreplident)
 	  FROM pg_index i JOIN relations r ON r.oid = i.indexrelid WHERE kind = 'index'
-	UNION ALL SELECT format('%s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) FROM pg_constraint WHERE kind = 'constraint' AND connamespace = 'identity'::regnamespace
+	UNION ALL SELECT format('%s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) FROM pg_constraint WHERE kind = 'constraint' AND contype <> 'n' AND connamespace = 'identity'::regnamespace
 	UNION ALL SELECT format('%s replica identity %s', relname, relreplident) FROM pg_class WHERE kind = 'replica' AND relnamespace = 'identity'::regnamespace AND relkind IN ('r', 'p')
 	UNION ALL SELECT format('%s owned by %s', objid::regclass, refobjid::regclass) FROM pg_depend WHERE kind = 'sequence' AND deptype = 'a' AND objid = 'identity.owned'::regclass
 	ORDER BY 1

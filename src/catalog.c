@@ -161,9 +161,9 @@ catalog_load_pipeline(int32 pipeline_id, int32 version)
 
 #define STEP_GRAPH_COLUMNS \
 	"step_id, process_name, kind, reads, writes, depends_on, execution_order, keep, " \
-	"max_attempts, step_timeout, persist"
+	"max_attempts, step_timeout, persist, repartition"
 #define STEP_BODY_COLUMNS \
-	"sql_query, broadcast, cache, repartition, repartition_by, indexes, checks, " \
+	"sql_query, broadcast, cache, repartition_by, indexes, checks, " \
 	"settings, description, partition_key, partition_readers"
 
 static Step *
@@ -186,12 +186,12 @@ read_step(uint64 number, bool with_body)
 	step->step_timeout_ms = row_get_interval(&row);
 	step->has_persist = !row_get_isnull(&row);
 	step->persist = row_get_bool(&row, false);
+	step->repartition = row_get_int32(&row, 0);
 	if (with_body)
 	{
 		step->sql_query = row_get_text(&row);
 		step->broadcast = row_get_bool(&row, false);
 		step->cache = row_get_bool(&row, false);
-		step->repartition = row_get_int32(&row, 0);
 		step->repartition_by = row_get_list(&row);
 		step->indexes = row_get_list(&row);
 		step->checks = row_get_list(&row);
@@ -592,8 +592,8 @@ catalog_write_step(int32 pipeline_id, int32 version, const Step *step)
 		.nargs = 24,
 		.argtypes = {INT4OID, INT4OID,
 			INT4OID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4OID,
-			BOOLOID, INT4OID, INTERVALOID, BOOLOID,
-			TEXTOID, BOOLOID, BOOLOID, INT4OID, TEXTARRAYOID, TEXTARRAYOID,
+			BOOLOID, INT4OID, INTERVALOID, BOOLOID, INT4OID,
+			TEXTOID, BOOLOID, BOOLOID, TEXTARRAYOID, TEXTARRAYOID,
 			TEXTARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTARRAYOID
 		}
 	};
@@ -616,10 +616,10 @@ catalog_write_step(int32 pipeline_id, int32 version, const Step *step)
 	params_put_int32_unless(&params, step->max_attempts, step->max_attempts == 0);
 	params_put_interval(&params, step->step_timeout_ms);
 	params_put_datum(&params, BoolGetDatum(step->persist), !step->has_persist);
+	params_put_int32_unless(&params, step->repartition, step->repartition == 0);
 	params_put_text(&params, step->sql_query);
 	params_put_bool(&params, step->broadcast);
 	params_put_bool(&params, step->cache);
-	params_put_int32_unless(&params, step->repartition, step->repartition == 0);
 	params_put_list_or_null(&params, step->repartition_by);
 	params_put_list_or_null(&params, step->indexes);
 	params_put_list_or_null(&params, step->checks);

@@ -64,12 +64,12 @@ typedef struct Step
 	int64		step_timeout_ms;	/* CATALOG_NO_TIMEOUT: the pipeline's */
 	bool		has_persist;
 	bool		persist;
+	int32		repartition;	/* 0: none */
 
 	/* body */
 	char	   *sql_query;
 	bool		broadcast;
 	bool		cache;
-	int32		repartition;	/* 0: none */
 	List	   *repartition_by; /* of char * */
 	char	   *partition_key;	/* chosen where repartition_by is NIL; or NULL */
 	List	   *partition_readers;	/* of char *: the steps that it was chosen for */
@@ -146,6 +146,7 @@ typedef struct Occupant
 	Oid			registered;		/* what the registry has for that name */
 	bool		lost;			/* the registered table is empty since a crash */
 	char	   *needs_log;		/* it is logged, and this needs it to be; or NULL */
+	int			nrelations;		/* it, its partitions, and their TOAST tables and indexes */
 } Occupant;
 
 extern List *catalog_load_occupants(int32 pipeline_id, const char *schema,

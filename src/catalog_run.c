@@ -204,14 +204,18 @@ catalog_load_occupants(int32 pipeline_id, const char *schema, const List *names)
 		"      (SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid)))"
 		"    OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace s"
 		"     WHERE s.pnpubid = u.oid AND s.pnnspid = c.relnamespace)"
-		"   ORDER BY u.oid LIMIT 1)) END"
+		"   ORDER BY u.oid LIMIT 1)) END,"
+		" (SELECT pg_catalog.sum(1 + (t.reltoastrelid <> 0)::int"
+		"   + (SELECT pg_catalog.count(*) FROM pg_catalog.pg_index x WHERE x.indrelid = t.oid))::int"
+		"  FROM pg_catalog.pg_class t WHERE t.oid = c.oid"
+		"   OR t.oid IN (SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid))"
 		" FROM pg_catalog.pg_namespace n"
 		" JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid"
 		" LEFT JOIN etl.output_data o ON o.pipeline_id = $1 AND o.schema_name = $2"
 		"  AND o.process_name = c.relname::text"
 		" WHERE n.nspname = $2::name AND c.relname = ANY ($3::name[])"
 		" UNION ALL"
-		" SELECT t.typname::text, NULL, NULL, false, NULL"
+		" SELECT t.typname::text, NULL, NULL, false, NULL, 0"
 		" FROM pg_catalog.pg_namespace n"
 		" JOIN pg_catalog.pg_type t ON t.typnamespace = n.oid"
 		" WHERE n.nspname = $2::name AND t.typname = ANY ($3::name[])"
@@ -242,6 +246,7 @@ catalog_load_occupants(int32 pipeline_id, const char *schema, const List *names)
 		occupant->registered = row_get_oid(&row);
 		occupant->lost = row_get_bool(&row, false);
 		occupant->needs_log = row_get_text(&row);
+		occupant->nrelations = row_get_int32(&row, 0);
 		occupants = lappend(occupants, occupant);
 	}
 	etl_spi_end(&spi);

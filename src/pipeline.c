@@ -16,9 +16,11 @@
 #include "pipeline.h"
 #include "security.h"
 
+#include "access/twophase.h"
 #include "catalog/namespace.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -40,6 +42,7 @@ typedef struct OccupantEntry
 	Oid			registered;
 	bool		lost;
 	const char *needs_log;
+	int			nrelations;
 } OccupantEntry;
 
 static HTAB *
@@ -478,6 +481,7 @@ load_occupants(const PipelineGraph *graph, const List *names)
 			entry->registered = occupant->registered;
 			entry->lost = occupant->lost;
 			entry->needs_log = occupant->needs_log;
+			entry->nrelations = occupant->nrelations;
 		}
 	}
 	list_free(occupants);
@@ -578,11 +582,39 @@ pipeline_check_unselected(const PipelineGraph *graph, const bool *selected)
 	pfree(user);
 }
 
+/*
+ * Publishing locks all tables in one transaction (publish.c): of the run's each
+ * heap and its TOAST table, of the published ones their indexes, too.  ntables and
+ * nlocks: how many.
+ */
+static void
+check_lock_table(int ntables, int64 nlocks)
+{
+	int64		size = (int64) max_locks_per_xact * (MaxBackends + max_prepared_xacts);
+
+	if (nlocks <= size)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("publishing %d tables takes " INT64_FORMAT " entries of the lock table, which has " INT64_FORMAT,
+					ntables, nlocks, size),
+			 errhint("Set max_locks_per_transaction to at least " INT64_FORMAT " and restart the server, or run the pipeline in parts, by selecting steps.",
+					 1 + nlocks / (MaxBackends + max_prepared_xacts))));
+}
+
+/* How many tables of its own a step's table is. */
+static int
+table_parts(const Step *step)
+{
+	return 1 + step->repartition;
+}
+
 void
 pipeline_check_targets(const PipelineGraph *graph, const bool *selected)
 {
 	const char *schema = graph->pipeline->target_schema;
 	List	   *names = NIL;
+	int64		nlocks = 0;
 	HTAB	   *occupants;
 
 	for (int i = 0; i < graph->nsteps; i++)
@@ -607,11 +639,13 @@ pipeline_check_targets(const PipelineGraph *graph, const bool *selected)
 
 		if (!is_selected(selected, i) || !publishes(step))
 			continue;
+		nlocks += 2 * table_parts(step);
 		entry = hash_search(occupants, step->process_name, HASH_FIND, NULL);
 		if (entry == NULL)
 			continue;
 		if (OidIsValid(entry->relid) && entry->relid == entry->registered)
 		{
+			nlocks += entry->nrelations;
 			if (entry->needs_log != NULL && !pipeline_is_logged(graph, i))
 				ereport(ERROR,
 						(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
@@ -640,6 +674,7 @@ pipeline_check_targets(const PipelineGraph *graph, const bool *selected)
 							step->process_name, graph->pipeline->name),
 					 errhint("Rename or drop the type, or give the step or the target schema another name.")));
 	}
+	check_lock_table(list_length(names), nlocks);
 	hash_destroy(occupants);
 	list_free(names);
 }

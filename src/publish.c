@@ -209,17 +209,19 @@ publish_lock(const PublishSet *set, Oid relation, LOCKMODE mode, Oid table,
 }
 
 /*
- * A heap with its TOAST table and all indexes.  The table first: nobody else adds
- * or drops one of these then.
+ * A heap with its TOAST table, which autovacuum goes to by itself.  The table first:
+ * nobody else adds or drops anything of it then.  indexes: also these, which ALTER
+ * INDEX changes without a lock on their table.  pipeline_check_locks counts on it
+ * that no more is locked.
  */
 static bool
-publish_lock_heap(const PublishSet *set, Oid relid, LOCKMODE mode, PublishObstacle *obstacle)
+publish_lock_heap(const PublishSet *set, Oid relid, LOCKMODE mode, bool indexes,
+				  PublishObstacle *obstacle)
 {
 	Relation	relation;
 	Oid			toast;
-	List	   *parts;
+	List	   *parts = NIL;
 	ListCell   *lc;
-	bool		locked = true;
 
 	if (!publish_lock(set, relid, mode, relid, obstacle))
 		return false;
@@ -229,37 +231,34 @@ publish_lock_heap(const PublishSet *set, Oid relid, LOCKMODE mode, PublishObstac
 		obstacle->relation = obstacle->table = relid;	/* dropped since we looked */
 		return false;
 	}
-	parts = list_copy(RelationGetIndexList(relation));
+	if (indexes)
+		parts = RelationGetIndexList(relation);
 	toast = relation->rd_rel->reltoastrelid;
+	if (OidIsValid(toast))
+		parts = lappend_oid(parts, toast);
 	relation_close(relation, NoLock);
 
-	if (OidIsValid(toast))
-	{
-		locked = publish_lock(set, toast, mode, relid, obstacle);
-		if (locked)
-		{
-			relation = relation_open(toast, NoLock);
-			parts = list_concat(parts, RelationGetIndexList(relation));
-			relation_close(relation, NoLock);
-		}
-	}
 	foreach(lc, parts)
-		locked = locked && publish_lock(set, lfirst_oid(lc), mode, relid, obstacle);
-	return locked;
+	{
+		if (!publish_lock(set, lfirst_oid(lc), mode, relid, obstacle))
+			return false;
+	}
+	return true;
 }
 
 static bool
-publish_lock_tree(const PublishSet *set, Oid relid, LOCKMODE mode, PublishObstacle *obstacle)
+publish_lock_tree(const PublishSet *set, Oid relid, LOCKMODE mode, bool indexes,
+				  PublishObstacle *obstacle)
 {
 	List	   *relids;
 	ListCell   *lc;
 
-	if (!publish_lock_heap(set, relid, mode, obstacle))
+	if (!publish_lock_heap(set, relid, mode, indexes, obstacle))
 		return false;
 	relids = find_all_inheritors(relid, NoLock, NULL);
 	for_each_from(lc, relids, 1)
 	{
-		if (!publish_lock_heap(set, lfirst_oid(lc), mode, obstacle))
+		if (!publish_lock_heap(set, lfirst_oid(lc), mode, indexes, obstacle))
 			return false;
 	}
 	return true;
@@ -307,7 +306,7 @@ publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *ob
 	const char *name = task->output->process_name;
 	LayoutFit	fit;
 
-	if (!publish_lock_tree(set, task->output->relid, AccessExclusiveLock, obstacle))
+	if (!publish_lock_tree(set, task->output->relid, AccessExclusiveLock, false, obstacle))
 		return false;
 	task->old = publish_find_old(set, target, name);
 	if (!OidIsValid(task->old))
@@ -320,7 +319,7 @@ publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *ob
 		return false;			/* dropped since we looked */
 	if (!COMPAT_CLASS_OWNERCHECK(task->old, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
-	if (!publish_lock_tree(set, task->old, ShareUpdateExclusiveLock, obstacle))
+	if (!publish_lock_tree(set, task->old, ShareUpdateExclusiveLock, true, obstacle))
 		return false;
 	if (get_relname_relid(name, target) != task->old)
 		return false;			/* renamed or dropped since we looked */
@@ -328,7 +327,7 @@ publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *ob
 	fit = layout_compare(task->old, task->output->relid, &task->pairs);
 	if (fit == LAYOUT_FITS)
 		return true;
-	if (!publish_lock_tree(set, task->old, AccessExclusiveLock, obstacle))
+	if (!publish_lock_tree(set, task->old, AccessExclusiveLock, true, obstacle))
 		return false;
 	if (fit == LAYOUT_ALTER)
 	{
@@ -337,7 +336,7 @@ publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *ob
 		if (fit != LAYOUT_FITS)
 			elog(ERROR, "table \"%s\" does not fit after it was altered", name);
 		/* it may have got a TOAST table */
-		return publish_lock_tree(set, task->old, ShareUpdateExclusiveLock, obstacle);
+		return publish_lock_tree(set, task->old, ShareUpdateExclusiveLock, true, obstacle);
 	}
 	publish_check_old(task->old, name);
 	return true;

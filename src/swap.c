@@ -25,7 +25,6 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
-#include "access/toast_internals.h"
 #include "access/xact.h"
 #include "adopt.h"
 #include "catalog/dependency.h"
@@ -102,6 +101,28 @@ exchange_storage(Form_pg_class p, Form_pg_class s)
 /* ---- TOAST ---- */
 
 /*
+ * The index of a TOAST table.  (The server's toast_get_valid_index would keep locks
+ * that nobody needs: the table's own is enough.)
+ */
+static Oid
+valid_index_of(Oid toast)
+{
+	Relation	relation = table_open(toast, NoLock);
+	Oid			index = InvalidOid;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(relation))
+	{
+		if (get_index_isvalid(lfirst_oid(lc)))
+			index = lfirst_oid(lc);
+	}
+	table_close(relation, NoLock);
+	if (!OidIsValid(index))
+		elog(ERROR, "TOAST table %u has no valid index", toast);
+	return index;
+}
+
+/*
  * Names a TOAST table and its index.  The published table's has to be called
  * pg_toast_<oid>, as pg_upgrade expects; that of the staged one gives way first,
  * to a name that nothing else can have.  options: those of the table that it
@@ -128,7 +149,7 @@ rename_toast(ClassRows *rows, Oid toast, const char *name, HeapTuple options)
 	}
 	class_update(rows, tuple);
 
-	index = toast_get_valid_index(toast, AccessShareLock);
+	index = valid_index_of(toast);
 	tuple = class_row(index);
 	snprintf(index_name, sizeof(index_name), "%s_index", name);
 	namestrcpy(&((Form_pg_class) GETSTRUCT(tuple))->relname, index_name);

@@ -19,8 +19,8 @@
  * has no twin moves to the published table; these are returned, as a List of Oid.
  * A published one without a twin is left to the caller to drop.
  *
- * The caller has locked all of these relations and their TOAST tables with
- * ShareUpdateExclusiveLock or more, so that nobody else changes their catalog
+ * The caller has locked these tables, their TOAST tables and the published indexes
+ * with ShareUpdateExclusiveLock or more, so that nobody else changes their catalog
  * rows; readers and writers need not be kept out yet.  Before the end of the
  * transaction swap_shut_out must be called for the published tables.
  *

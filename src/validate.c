@@ -289,7 +289,8 @@ validate_targets(Validation *v)
 
 	/* step by step only if there is anything to be found */
 	error = attempt(v, check_target, &subject);
-	if (error != NULL && error->sqlerrcode == ERRCODE_UNDEFINED_SCHEMA)
+	if (error != NULL && (error->sqlerrcode == ERRCODE_UNDEFINED_SCHEMA ||
+						  error->sqlerrcode == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED))
 		(void) add_error(v, THE_PIPELINE, error);
 	else if (error != NULL)
 	{
