@@ -218,9 +218,41 @@ SELECT relname, relpersistence, (SELECT t.relpersistence FROM pg_class t WHERE t
 SELECT 'identity.heap'::regclass::oid = (SELECT oid FROM before WHERE name = 'heap') AS same_heap,
 	   'identity.parts'::regclass::oid = (SELECT oid FROM before WHERE name = 'parts') AS same_parts;
 
+-- ---- a table in a publication: its subscribers would see nothing of it
+
+SET client_min_messages = error;	-- about wal_level
+CREATE PUBLICATION regress_identity_one FOR TABLE identity.heap;
+SET client_min_messages = warning;
+SELECT * FROM pg_temp.try($$SELECT etl.run('identity')$$);
+SELECT process_name, message FROM etl.validate('identity');
+-- what is not logged is not published anyway
+SELECT * FROM pg_temp.try($$SELECT etl.run('identity', steps => '{parts}')$$);
+DROP PUBLICATION regress_identity_one;
+SELECT * FROM pg_temp.try($$SELECT etl.run('identity')$$);
+
+-- ---- partitioned otherwise: another table, which gets what can be carried over
+
+SELECT etl.alter_step('identity', 'parts', '{"repartition": 3}');
+SELECT * FROM pg_temp.try($$SELECT etl.run('identity')$$);
+DROP VIEW parts_view;
+ALTER TABLE identity.parts ALTER COLUMN id DROP NOT NULL;
+SELECT * FROM pg_temp.try($$SELECT etl.run('identity')$$);
+DROP TRIGGER refuse ON identity.parts;
+ALTER TABLE identity.parts DROP CONSTRAINT parts_key, DROP CONSTRAINT parts_text_check;
+DROP INDEX identity.mine_of_parts;
+GRANT UPDATE (text) ON identity.parts TO regress_identity_member;
+COMMENT ON TABLE identity.parts IS 'what it is for';
+COMMENT ON COLUMN identity.parts.text IS 'what that is for';
+SELECT * FROM pg_temp.try($$SELECT etl.run('identity')$$);
+SELECT 'identity.parts'::regclass::oid = (SELECT oid FROM before WHERE name = 'parts') AS same_parts,
+	   has_table_privilege('regress_identity_reader', 'identity.parts', 'SELECT WITH GRANT OPTION') AS granted,
+	   has_column_privilege('regress_identity_member', 'identity.parts', 'text', 'UPDATE') AS granted_column,
+	   obj_description('identity.parts'::regclass, 'pg_class') AS comment, col_description('identity.parts'::regclass, 3) AS comment_of_column;
+SELECT count(*), count(DISTINCT tableoid) FROM identity.parts;
+
 DROP FUNCTION heap_rows();
 DROP MATERIALIZED VIEW heap_matview;
-DROP VIEW heap_view, parts_view;
+DROP VIEW heap_view;
 SELECT pg_temp.forget('identity');
 DROP SCHEMA identity_source CASCADE;
 DROP ROLE regress_identity_reader, regress_identity_member;

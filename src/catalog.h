@@ -146,6 +146,7 @@ typedef struct Occupant
 	Oid			registered;		/* what the registry has for that name */
 	bool		lost;			/* the registered table is empty since a crash */
 	char	   *needs_log;		/* it is logged, and this needs it to be; or NULL */
+	char	   *publication;	/* one that it is in; or NULL */
 	int			nrelations;		/* it, its partitions, and their TOAST tables and indexes */
 } Occupant;
 

@@ -205,6 +205,13 @@ catalog_load_occupants(int32 pipeline_id, const char *schema, const List *names)
 		"    OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace s"
 		"     WHERE s.pnpubid = u.oid AND s.pnnspid = c.relnamespace)"
 		"   ORDER BY u.oid LIMIT 1)) END,"
+		" (SELECT pg_catalog.quote_ident(u.pubname) FROM pg_catalog.pg_publication u"
+		"   WHERE u.puballtables"
+		"    OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = u.oid AND (r.prrelid = c.oid"
+		"     OR r.prrelid IN (SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid)))"
+		"    OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace s"
+		"     WHERE s.pnpubid = u.oid AND s.pnnspid = c.relnamespace)"
+		"   ORDER BY u.oid LIMIT 1),"
 		" (SELECT pg_catalog.sum(1 + (t.reltoastrelid <> 0)::int"
 		"   + (SELECT pg_catalog.count(*) FROM pg_catalog.pg_index x WHERE x.indrelid = t.oid))::int"
 		"  FROM pg_catalog.pg_class t WHERE t.oid = c.oid"
@@ -215,7 +222,7 @@ catalog_load_occupants(int32 pipeline_id, const char *schema, const List *names)
 		"  AND o.process_name = c.relname::text"
 		" WHERE n.nspname = $2::name AND c.relname = ANY ($3::name[])"
 		" UNION ALL"
-		" SELECT t.typname::text, NULL, NULL, false, NULL, 0"
+		" SELECT t.typname::text, NULL, NULL, false, NULL, NULL, 0"
 		" FROM pg_catalog.pg_namespace n"
 		" JOIN pg_catalog.pg_type t ON t.typnamespace = n.oid"
 		" WHERE n.nspname = $2::name AND t.typname = ANY ($3::name[])"
@@ -246,6 +253,7 @@ catalog_load_occupants(int32 pipeline_id, const char *schema, const List *names)
 		occupant->registered = row_get_oid(&row);
 		occupant->lost = row_get_bool(&row, false);
 		occupant->needs_log = row_get_text(&row);
+		occupant->publication = row_get_text(&row);
 		occupant->nrelations = row_get_int32(&row, 0);
 		occupants = lappend(occupants, occupant);
 	}

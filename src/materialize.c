@@ -260,7 +260,7 @@ materialize_query(RawStmt *query, const char *sql,
 	stepindex_build(result->relid, target->indexes);
 	if (OidIsValid(target->table.published))
 	{
-		twinindex_build(target->table.published, result->relid, target->own);
+		twinindex_build(target->table.published, result->relid, target->table.own);
 		adopt_statistics(target->table.published, result->relid);
 	}
 	gather_statistics(relids);

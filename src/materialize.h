@@ -22,7 +22,6 @@ typedef struct MaterializeTarget
 	bool		cache;			/* the table's pages stay in shared buffers */
 	double		cache_limit;	/* unless it takes more than this share of them */
 	List	   *indexes;		/* of char *: '(a, b)', 'UNIQUE (a)', 'USING gin (tags)' */
-	List	   *own;			/* of char *: such indexes that table.published has */
 } MaterializeTarget;
 
 typedef struct MaterializeResult

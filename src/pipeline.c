@@ -42,6 +42,7 @@ typedef struct OccupantEntry
 	Oid			registered;
 	bool		lost;
 	const char *needs_log;
+	const char *publication;
 	int			nrelations;
 } OccupantEntry;
 
@@ -481,6 +482,7 @@ load_occupants(const PipelineGraph *graph, const List *names)
 			entry->registered = occupant->registered;
 			entry->lost = occupant->lost;
 			entry->needs_log = occupant->needs_log;
+			entry->publication = occupant->publication;
 			entry->nrelations = occupant->nrelations;
 		}
 	}
@@ -655,6 +657,13 @@ pipeline_check_targets(const PipelineGraph *graph, const bool *selected)
 								   entry->needs_log),
 						 errhint("Set persist of step \"%s\" to true, or drop what needs it.",
 								 step->process_name)));
+			if (entry->publication != NULL && pipeline_is_logged(graph, i))
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("table %s is in publication %s, whose subscribers would not see its new rows",
+								quote_qualified_identifier(schema, step->process_name),
+								entry->publication),
+						 errhint("Take it out of the publication, or let a command step fill a table of your own that is in it.")));
 			continue;
 		}
 

@@ -33,10 +33,12 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_publication.h"
 #include "catalog/pg_statistic_ext.h"
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
 #include "foreignkey.h"
+#include "identity.h"
 #include "layout.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -65,27 +67,6 @@ publish_find_old(const PublishSet *set, Oid target, const char *process_name)
 						set->target_schema, process_name),
 				 errhint("Rename that relation, or the step.")));
 	return old;
-}
-
-/*
- * Once the table is locked: may it be replaced?  The new table would have no
- * policies, so that whoever has the default privileges would see all of its rows.
- */
-static void
-publish_check_old(Oid old, const char *process_name)
-{
-	Relation	relation = table_open(old, NoLock);
-
-	if (!COMPAT_CLASS_OWNERCHECK(old, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, process_name);
-	if (relation->rd_rel->relrowsecurity)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot replace table \"%s\" because it has row-level security",
-						process_name),
-				 errdetail("The table that replaces it would have none, and show all rows."),
-				 errhint("Let a command step write the rows into a table of your own that has the policies.")));
-	table_close(relation, NoLock);
 }
 
 /*
@@ -297,6 +278,23 @@ typedef struct PublishTask
 } PublishTask;
 
 /*
+ * Storage that changes hands is no change that logical decoding sees.  The run was
+ * refused before it began, if the publication was there by then.
+ */
+static void
+publish_check_publications(Oid relid)
+{
+	if (GetRelationPublications(relid) == NIL && GetAllTablesPublications() == NIL &&
+		GetSchemaPublications(get_rel_namespace(relid)) == NIL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("table \"%s\" is in a publication, whose subscribers would not see its new rows",
+					get_rel_name(relid)),
+			 errhint("Take it out of the publication, or let a command step fill a table of your own that is in it.")));
+}
+
+/*
  * Looks at one output, with the locks that keep what it sees from changing.  False
  * where a lock was not free.
  */
@@ -338,7 +336,10 @@ publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *ob
 		/* it may have got a TOAST table */
 		return publish_lock_tree(set, task->old, ShareUpdateExclusiveLock, true, obstacle);
 	}
-	publish_check_old(task->old, name);
+	if (GetRelationPublications(task->old) != NIL)
+		publish_check_publications(task->old);
+	task->own = catalog_output_indexes(set->pipeline_id, set->target_schema, name);
+	identity_check_replaceable(task->old, task->own);
 	return true;
 }
 
@@ -361,6 +362,12 @@ publish_pair(PublishSet *set, PublishTask *task, PublishObstacle *obstacle)
 	{
 		LayoutPair *pair = lfirst(lc);
 
+		if (get_rel_relkind(pair->staged) == RELKIND_RELATION &&
+			get_rel_persistence(pair->staged) == RELPERSISTENCE_PERMANENT)
+		{
+			publish_check_publications(task->old);
+			publish_check_publications(pair->published);
+		}
 		if (adopt_find_missing(pair->published, pair->staged) != NULL)
 			obstacle->stale = task->output;
 		set->targets = lappend_oid(set->targets, pair->published);
@@ -449,6 +456,7 @@ publish_move_new(List *tasks, Oid target)
 
 		if (task->pairs != NIL || !OidIsValid(task->old))
 			continue;
+		identity_carry(task->old, task->output->relid);
 		ObjectAddressSet(object, RelationRelationId, task->old);
 		add_exact_object_address(&object, replaced);
 	}
@@ -463,7 +471,8 @@ publish_move_new(List *tasks, Oid target)
 			continue;
 		publish_move(task->output->relid, target, moved);
 		CommandCounterIncrement();
-		publish_grant_defaults(task->output->relid, target);
+		if (!OidIsValid(task->old))
+			publish_grant_defaults(task->output->relid, target);
 	}
 	CommandCounterIncrement();
 	free_object_addresses(moved);

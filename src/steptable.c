@@ -23,6 +23,7 @@
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
 #include "common/hashfn.h"
+#include "identity.h"
 #include "layout.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
@@ -280,7 +281,10 @@ steptable_define(const StepTable *table, TupleDesc desc)
 		columns = layout_columns(layout);
 	}
 	else if (OidIsValid(table->published))
+	{
 		layout_check_replaceable(table->published);
+		identity_check_replaceable(table->published, table->own);
+	}
 
 	if (table->partitions > 0)
 		relids = define_partitioned(table, columns, key, layout);

@@ -25,6 +25,7 @@ typedef struct StepTable
 	List	   *partition_by;	/* of char *: column names; NIL: one is chosen */
 	const char *partition_key;	/* the choice, if the table can have it; or NULL */
 	Oid			published;		/* the table whose place it shall take; or Invalid */
+	List	   *own;			/* of char *: names of its indexes that are the step's */
 } StepTable;
 
 /*

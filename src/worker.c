@@ -281,7 +281,7 @@ worker_execute(Attempt *attempt)
 		target.table.partition_key = step->partition_key;
 		target.indexes = step->indexes;
 		target.table.published = attempt->published;
-		target.own = attempt->own_indexes;
+		target.table.own = attempt->own_indexes;
 		materialize_query(linitial_node(RawStmt, attempt->statements),
 						  step->sql_query, &target, &result);
 		attempt->relid = result.relid;
