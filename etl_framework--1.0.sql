@@ -58,6 +58,7 @@ CREATE TABLE etl.option_data (
     ordering      text NOT NULL,
     durability    text NOT NULL,
     description   text,
+    one_snapshot  bool NOT NULL,
     PRIMARY KEY (pipeline_id, from_version),
     CHECK (until_version > from_version)
 );
@@ -224,7 +225,8 @@ CREATE FUNCTION etl.create_pipeline(
     pipeline text, target_schema text = NULL, search_path text = NULL,
     max_parallel int = NULL, max_attempts int = 3, retry_delay interval = '1 second',
     retry_on text[] = '{transient}', step_timeout interval = NULL, run_timeout interval = NULL,
-    ordering text = 'graph', durability text = 'unlogged', description text = NULL)
+    ordering text = 'graph', durability text = 'unlogged', description text = NULL,
+    one_snapshot bool = true)
 RETURNS void LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'etl_create_pipeline';
 COMMENT ON FUNCTION etl.create_pipeline IS
@@ -239,6 +241,7 @@ retry_on: which errors are worth another attempt: transient, any, SQLSTATEs, cla
 step_timeout, run_timeout: for one attempt, and for the run; NULL: none.  In all intervals a month counts as 30 days and 12 months as 365.25.
 ordering: graph, or staged: steps of execution_order n start when all of lower orders have ended.
 durability: which tables are logged, where a step does not say: unlogged (none), outputs (of steps that no step reads), all.
+one_snapshot: all query steps of a run that no command step precedes read the sources as of one instant, the run''s start.  false: each step as of its own; for very long runs, as the instant is kept from VACUUM.
 NULL means the default, for each argument but pipeline.
 Errors: duplicate_object if the name is taken, also by a pipeline that the caller may not see; reserved_name, insufficient_privilege for the schema; invalid_parameter_value, name_too_long.';
 
@@ -479,6 +482,7 @@ SELECT p.pipeline,
        o.run_timeout,
        o.ordering,
        o.durability,
+       o.one_snapshot,
        o.description,
        p.created_at
 FROM etl.pipeline_data p
@@ -575,7 +579,7 @@ SELECT p.pipeline,
                        o.target_schema, o.search_path, o.max_parallel, o.max_attempts,
                        extract(epoch FROM o.retry_delay), o.retry_on,
                        extract(epoch FROM o.step_timeout), extract(epoch FROM o.run_timeout),
-                       o.ordering, o.durability, o.description),
+                       o.ordering, o.durability, o.description, o.one_snapshot),
                    string_agg(s.checksum, ' ' ORDER BY s.checksum)), 'UTF8')), 'hex')
         FROM (SELECT encode(sha256(convert_to(jsonb_build_array(
                          d.process_name, d.sql_query, d.depends_on, d.execution_order,
@@ -753,6 +757,7 @@ COMMENT ON COLUMN etl.pipeline.step_timeout IS 'for one attempt of a step that d
 COMMENT ON COLUMN etl.pipeline.run_timeout IS 'for a run; NULL: none';
 COMMENT ON COLUMN etl.pipeline.ordering IS 'graph, or staged: execution_order is a barrier';
 COMMENT ON COLUMN etl.pipeline.durability IS 'which tables are logged, where a step does not say: unlogged (none), outputs (of steps that no step reads), all';
+COMMENT ON COLUMN etl.pipeline.one_snapshot IS 'the query steps of a run that no command step precedes read the sources as of one instant';
 
 COMMENT ON VIEW etl.version IS
 'The versions of the visible pipelines.  All definition changes of one transaction make one version.';

@@ -31,7 +31,7 @@ BEGIN
 END
 $$;
 
-SELECT etl.create_pipeline('retry', retry_delay => '10 ms');
+SELECT etl.create_pipeline('retry', retry_delay => '10 ms', one_snapshot => false);
 SELECT etl.add_step('retry', 'a', 'SELECT 1 AS x');
 
 CREATE TABLE cases (id int, retry_on text[], state text, times int, max_attempts int, run_id bigint, said text);
@@ -152,6 +152,14 @@ SELECT etl.add_step('retry', 'after', 'SELECT x FROM a');
 SELECT * FROM pg_temp.try($$SELECT etl.run('retry')$$);
 SELECT * FROM pg_temp.steps('retry');
 SELECT * FROM pg_temp.run_said('retry');
+
+-- a serialization failure under the run's snapshot would come back, whatever the policy says
+SELECT etl.alter_pipeline('retry', '{"run_timeout": null, "retry_delay": "10 ms", "one_snapshot": true}');
+SELECT etl.drop_step('retry', 'after');
+SELECT etl.alter_step('retry', 'a', $${"sql_query": "SELECT retry_source.fail(1, '40001') AS x"}$$);
+SELECT setval('calls', 1, false);
+SELECT * FROM pg_temp.try($$SELECT etl.run('retry')$$);
+SELECT * FROM pg_temp.steps('retry');
 
 SELECT pg_temp.forget('retry');
 DROP SCHEMA retry_source CASCADE;

@@ -64,7 +64,7 @@ catalog_durability_word(EtlDurability durability)
 #define PIPELINE_COLUMNS \
 	"p.pipeline_id, p.pipeline, p.owner, " \
 	"o.target_schema, o.search_path, o.max_parallel, o.max_attempts, o.retry_delay, " \
-	"o.retry_on, o.step_timeout, o.run_timeout, o.ordering, o.durability, o.description"
+	"o.retry_on, o.step_timeout, o.run_timeout, o.ordering, o.durability, o.description, o.one_snapshot"
 
 static Pipeline *
 read_pipeline(uint64 number)
@@ -89,6 +89,7 @@ read_pipeline(uint64 number)
 	pipeline->durability = catalog_word_index(row_get_text(&row), durability_words,
 									  lengthof(durability_words));
 	pipeline->description = row_get_text(&row);
+	pipeline->one_snapshot = row_get_bool(&row, true);
 
 	return pipeline;
 }
@@ -522,18 +523,19 @@ catalog_write_options(const Pipeline *pipeline, int32 version)
 	static EtlStatement insert = {
 		.sql = "INSERT INTO etl.option_data"
 		" (pipeline_id, from_version, target_schema, search_path, max_parallel, max_attempts,"
-		"  retry_delay, retry_on, step_timeout, run_timeout, ordering, durability, description)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+		"  retry_delay, retry_on, step_timeout, run_timeout, ordering, durability, description,"
+		"  one_snapshot)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
 		" ON CONFLICT (pipeline_id, from_version) DO UPDATE"
 		" SET target_schema = excluded.target_schema, search_path = excluded.search_path,"
 		"  max_parallel = excluded.max_parallel, max_attempts = excluded.max_attempts,"
 		"  retry_delay = excluded.retry_delay, retry_on = excluded.retry_on,"
 		"  step_timeout = excluded.step_timeout, run_timeout = excluded.run_timeout,"
 		"  ordering = excluded.ordering, durability = excluded.durability,"
-		"  description = excluded.description",
-		.nargs = 13,
+		"  description = excluded.description, one_snapshot = excluded.one_snapshot",
+		.nargs = 14,
 		.argtypes = {INT4OID, INT4OID, TEXTOID, TEXTOID, INT4OID, INT4OID, INTERVALOID,
-			TEXTARRAYOID, INTERVALOID, INTERVALOID, TEXTOID, TEXTOID, TEXTOID
+			TEXTARRAYOID, INTERVALOID, INTERVALOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID
 		}
 	};
 	Params		params = {.n = 0};
@@ -555,6 +557,7 @@ catalog_write_options(const Pipeline *pipeline, int32 version)
 	params_put_text(&params, pipeline->staged ? "staged" : "graph");
 	params_put_text(&params, durability_words[pipeline->durability]);
 	params_put_text(&params, pipeline->description);
+	params_put_bool(&params, pipeline->one_snapshot);
 	catalog_execute(&insert, &params, false);
 	etl_spi_end(&spi);
 }

@@ -42,6 +42,7 @@ typedef struct Pipeline
 	bool		staged;
 	EtlDurability durability;
 	char	   *description;
+	bool		one_snapshot;
 } Pipeline;
 
 /*

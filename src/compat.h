@@ -139,6 +139,13 @@
 	ExecCheckRTPerms(list_make1(rte), false)
 #endif
 
+/* Up to 16 the server may remove rows that an old snapshot still sees. */
+#if PG_VERSION_NUM >= 170000
+#define OldSnapshotThresholdActiveCompat()	false
+#else
+#define OldSnapshotThresholdActiveCompat()	OldSnapshotThresholdActive()
+#endif
+
 /* 17: the local transaction id moved into PGPROC's vxid */
 #if PG_VERSION_NUM >= 170000
 #define COMPAT_MY_LXID	(MyProc->vxid.lxid)

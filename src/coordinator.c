@@ -218,6 +218,7 @@ coordinator_share(RunState *run)
 	int			nslots = run->pipeline->max_parallel > 0 ?
 		run->pipeline->max_parallel : run->request->settings.max_parallel;
 	int32	   *selected = NULL;
+	bool	   *one_instant;
 	dsm_segment *segment;
 
 	MemoryContextSwitchTo(run->context);
@@ -232,8 +233,14 @@ coordinator_share(RunState *run)
 				selected[n++] = run->graph->steps[i]->step_id;
 		}
 	}
+	one_instant = palloc(sizeof(bool) * Max(1, run->graph->nsteps));
+	run->ninstant = pipeline_mark_one_instant(run->graph, run->selected, one_instant);
+	for (int i = 0; i < run->graph->nsteps; i++)
+		run->steps[i].one_instant = one_instant[i];
 	run->shared = shm_create(Max(1, Min(nslots, run->nselected)), selected, run->nselected,
-							 run->request->params, &segment);
+							 run->request->params,
+							 pipeline_sources(run->graph, run->selected, one_instant),
+							 &segment);
 	run->shared->run_id = run->run_id;
 	run->shared->pipeline_id = run->pipeline->id;
 	run->shared->version = run->pipeline->version;
@@ -249,6 +256,7 @@ coordinator_share(RunState *run)
 			run->shared->waiting[run->shared->nwaiting++] = run->request->ancestors[i];
 	}
 	run->pool = pool_create(run->shared, segment);
+	run->holder = holder_create(run->shared, segment);
 }
 
 /*
@@ -696,6 +704,8 @@ coordinator_end_run(RunState *run)
 {
 	if (run->pool != NULL)
 		pool_shutdown(run->pool);
+	if (run->holder != NULL)
+		holder_shutdown(run->holder);
 	if (run->verdict != ETL_RUN_SUCCESS || run->staging_left)
 		coordinator_clean_up(run);
 	if (run->verdict != ETL_RUN_SUCCESS)
@@ -724,6 +734,7 @@ coordinator_run(RunState *run)
 		coordinator_show(run, "running steps");
 		coordinator_guard(run, scheduler_run, "could not be coordinated");
 		pool_dismiss(run->pool);
+		holder_dismiss(run->holder);
 	}
 
 	/* a failed step has left its reason, without ending the run early */

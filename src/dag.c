@@ -647,6 +647,43 @@ dag_mark_descendants(const Dag *dag, int step, bool *member)
 	mark_reachable(dag->nsteps, &dag->down, step, member);
 }
 
+void
+dag_mark_after(const Dag *dag, const bool *selected, bool staged,
+			   const bool *from, bool *after)
+{
+	bool		any = false;
+	int			first = 0;		/* the lowest order of "from" */
+	int			rank;
+	int			i;
+
+	Assert(dag->sealed);
+
+	for (i = 0; i < dag->nsteps; i++)
+	{
+		if ((selected && !selected[i]) || !from[i])
+			continue;
+		if (!any || dag->order[i] < first)
+			first = dag->order[i];
+		any = true;
+	}
+
+	for (rank = 0; rank < dag->nsteps; rank++)
+	{
+		int			s = dag->topo[rank];
+
+		after[s] = false;
+		if (!any || (selected && !selected[s]))
+			continue;
+		after[s] = staged && dag->order[s] > first;
+		for (i = dag->up.start[s]; i < dag->up.start[s + 1] && !after[s]; i++)
+		{
+			int			u = dag->up.step[i];
+
+			after[s] = (selected == NULL || selected[u]) && (from[u] || after[u]);
+		}
+	}
+}
+
 /*
  * Direct edges are enough: where a chain of members leads from a higher to a
  * lower order, one of its edges does.

@@ -84,6 +84,15 @@ extern void dag_mark_ancestors(const Dag *dag, int step, bool *member);
 extern void dag_mark_descendants(const Dag *dag, int step, bool *member);
 
 /*
+ * Sets after[s], for every step, to whether a run over the selected steps (all,
+ * where selected is NULL) starts it only after one of the steps "from" has ended:
+ * because it reads that one, directly or through other selected ones, or, where
+ * staged, because its order is higher.  What is not selected is neither.
+ */
+extern void dag_mark_after(const Dag *dag, const bool *selected, bool staged,
+						   const bool *from, bool *after);
+
+/*
  * Looks for a step whose order contradicts the graph in staged mode: it has to
  * wait for a step of a higher order, which waits for the barrier.  Returns
  * true and the pair when there is one among the members (all, where member is

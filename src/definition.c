@@ -79,6 +79,7 @@ const Field definition_option_fields[] = {
 	{.name = "durability", .type = FIELD_WORD, .argno = 10, FIELD(Pipeline, durability),
 	.words = durability_words},
 	{.name = "description", .type = FIELD_TEXT, .argno = 11, FIELD(Pipeline, description)},
+	{.name = "one_snapshot", .type = FIELD_BOOL, .argno = 12, FIELD(Pipeline, one_snapshot)},
 };
 const int	definition_option_count = lengthof(definition_option_fields);
 static const char *const fixed_options[] = {"pipeline", "owner", NULL};
@@ -126,6 +127,7 @@ definition_default_options(Pipeline *pipeline)
 	pipeline->staged = false;
 	pipeline->durability = ETL_DURABILITY_UNLOGGED;
 	pipeline->description = NULL;
+	pipeline->one_snapshot = true;
 }
 
 void

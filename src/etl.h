@@ -35,6 +35,8 @@
 #define ERRCODE_ETL_RUN_LOST			MAKE_SQLSTATE('Z','E','0','0','4')
 #define ERRCODE_ETL_INVALID_PIPELINE	MAKE_SQLSTATE('Z','E','0','0','5')
 #define ERRCODE_ETL_OUTPUT_LOST			MAKE_SQLSTATE('Z','E','0','0','6')
+#define ERRCODE_ETL_SOURCE_CHANGED		MAKE_SQLSTATE('Z','E','0','0','8')
+#define ERRCODE_ETL_SNAPSHOT_LOST		MAKE_SQLSTATE('Z','E','0','0','9')
 #define ERRCODE_ETL_CHECK_FAILED		MAKE_SQLSTATE('Z','E','0','1','0')
 
 /* What a step's SQL is; decides how a worker executes it. */

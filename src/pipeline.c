@@ -24,6 +24,7 @@
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/varlena.h"
 
 /* How many steps of a cycle are shown. */
@@ -689,6 +690,79 @@ pipeline_check_targets(const PipelineGraph *graph, const bool *selected)
 }
 
 /* ---- during a run ---- */
+
+int
+pipeline_mark_one_instant(const PipelineGraph *graph, const bool *executed, bool *member)
+{
+	bool	   *command = palloc(sizeof(bool) * Max(graph->nsteps, 1));
+	int			n = 0;
+
+	for (int i = 0; i < graph->nsteps; i++)
+		command[i] = graph->steps[i]->kind != ETL_STEP_QUERY;
+	dag_mark_after(graph->dag, executed, graph->pipeline->staged, command, member);
+	for (int i = 0; i < graph->nsteps; i++)
+	{
+		member[i] = graph->pipeline->one_snapshot && is_selected(executed, i) &&
+			!command[i] && !member[i];
+		n += member[i] ? 1 : 0;
+	}
+	pfree(command);
+	return n;
+}
+
+List *
+pipeline_sources(const PipelineGraph *graph, const bool *selected, const bool *member)
+{
+	HASHCTL		control = {
+		.keysize = 2 * (2 * NAMEDATALEN + 2) + 1,	/* two quoted names and a dot */
+		.hcxt = CurrentMemoryContext
+	};
+	List	   *sources = NIL;
+	HTAB	   *seen;
+
+	control.entrysize = control.keysize;
+	seen = hash_create("pipeline sources", 64, &control,
+					   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	for (int i = 0; i < graph->nsteps; i++)
+	{
+		ListCell   *lc;
+
+		if (!member[i])
+			continue;
+		foreach(lc, graph->steps[i]->reads)
+		{
+			int			upstream = pipeline_find_reference(graph, lfirst(lc));
+			bool		found;
+
+			if (upstream >= 0 && is_selected(selected, upstream) &&
+				graph->steps[upstream]->kind == ETL_STEP_QUERY)
+				continue;
+			(void) hash_search(seen, lfirst(lc), HASH_ENTER, &found);
+			if (!found)
+				sources = lappend(sources, lfirst(lc));
+		}
+	}
+	hash_destroy(seen);
+	return sources;
+}
+
+void
+pipeline_check_snapshot(const PipelineGraph *graph, const bool *selected)
+{
+	bool	   *member;
+
+	if (!OldSnapshotThresholdActiveCompat())
+		return;
+	member = palloc(sizeof(bool) * Max(graph->nsteps, 1));
+	if (pipeline_mark_one_instant(graph, selected, member) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("pipeline \"%s\" cannot be run with one snapshot on this server",
+						graph->pipeline->name),
+				 errdetail("The server's old_snapshot_threshold is set: rows that the snapshot needs may be removed."),
+				 errhint("Set old_snapshot_threshold to -1, or the pipeline's one_snapshot to false.")));
+	pfree(member);
+}
 
 bool
 pipeline_is_logged(const PipelineGraph *graph, int index)

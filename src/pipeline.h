@@ -119,6 +119,27 @@ extern void pipeline_check_unselected(const PipelineGraph *graph, const bool *se
  */
 extern void pipeline_check_targets(const PipelineGraph *graph, const bool *selected);
 
+/*
+ * Which of the executed steps (NULL: all) share the run's snapshot: the query
+ * steps that no executed command step precedes, if the pipeline has one_snapshot.
+ * member: an element a step.  Returns how many.
+ */
+extern int	pipeline_mark_one_instant(const PipelineGraph *graph, const bool *executed,
+									  bool *member);
+
+/*
+ * What these steps read and the run does not make: of char *, as in Step's reads.
+ * selected: the steps whose tables the run has, executed or not; NULL: all.
+ */
+extern List *pipeline_sources(const PipelineGraph *graph, const bool *selected,
+							  const bool *member);
+
+/*
+ * Raises object_not_in_prerequisite_state where the server may remove rows from
+ * under a snapshot (old_snapshot_threshold, up to 16) and the run needs one.
+ */
+extern void pipeline_check_snapshot(const PipelineGraph *graph, const bool *selected);
+
 /* Is the step's table logged: its persist, else what the durability says. */
 extern bool pipeline_is_logged(const PipelineGraph *graph, int index);
 

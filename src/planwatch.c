@@ -29,6 +29,7 @@
 #include "parser/parse_relation.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -48,6 +49,7 @@ static MemoryContext watch_context;
 static List *watched_plans = NIL;	/* of WatchedPlan *, in watch_context */
 static Size watched_bytes = 0;
 static List *watch_warnings = NIL;
+static HTAB *watched_relations = NULL;	/* of Oid */
 static int	nesting = 0;		/* statements that are being run around this one */
 
 static ExecutorStart_hook_type previous_start = NULL;
@@ -92,7 +94,7 @@ look_at_joins(PlanState *state, void *arg)
 	return planstate_tree_walker(state, look_at_joins, arg);
 }
 
-/* ---- tables that are empty since a crash ---- */
+/* ---- which tables there are, and those that are empty since a crash ---- */
 
 /*
  * The server asks this for the tables that a query is about to use, and for that
@@ -108,6 +110,8 @@ planwatch_check_tables(COMPAT_CHECK_PERMS_PARAMETERS)
 	{
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
 
+		if (watching && watch.relations && rte->rtekind == RTE_RELATION)
+			(void) hash_search(watched_relations, &rte->relid, HASH_ENTER, NULL);
 		if (watching && rte->rtekind == RTE_RELATION &&
 			(COMPAT_HAS_NO_PERMS(rte) || (CompatRequiredPerms(rights, rte) & ACL_SELECT) != 0) &&
 			list_member_oid(watch.lost, rte->relid))
@@ -118,6 +122,22 @@ planwatch_check_tables(COMPAT_CHECK_PERMS_PARAMETERS)
 					 errhint("Run that pipeline again first: see etl.output.")));
 	}
 	return previous_check == NULL || previous_check(COMPAT_CHECK_PERMS_ARGUMENTS);
+}
+
+List *
+planwatch_relations(void)
+{
+	List	   *relids = NIL;
+	HASH_SEQ_STATUS scan;
+	Oid		   *relid;
+
+	if (!watching || watched_relations == NULL)
+		return NIL;
+	hash_seq_init(&scan, watched_relations);
+	while ((relid = hash_seq_search(&scan)) != NULL)
+		relids = lappend_oid(relids, *relid);
+	list_sort(relids, list_oid_cmp);
+	return relids;
 }
 
 /* ---- plans as JSON ---- */
@@ -306,7 +326,19 @@ planwatch_begin(const PlanWatch *wanted)
 	watched_bytes = 0;
 	watch_warnings = NIL;
 	nesting = 0;
-	watching = watch.keep || watch.broadcast || watch.lost != NIL;
+	watched_relations = NULL;
+	if (watch.relations)
+	{
+		HASHCTL		control = {
+			.keysize = sizeof(Oid),
+			.entrysize = sizeof(Oid),
+			.hcxt = watch_context
+		};
+
+		watched_relations = hash_create("etl relations", 32, &control,
+										HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	watching = watch.keep || watch.broadcast || watch.lost != NIL || watch.relations;
 }
 
 void

@@ -18,6 +18,7 @@ typedef struct PlanWatch
 	bool		timing;			/* with times and buffers of every node */
 	bool		broadcast;		/* a warning where a side to be hashed is too large */
 	List	   *lost;			/* of Oid: an error where one of these is read */
+	bool		relations;		/* which relations their plans have */
 } PlanWatch;
 
 /* Once in a process that executes steps. */
@@ -31,6 +32,13 @@ extern void planwatch_install(void);
  * memory context, which the transaction's end must not delete.
  */
 extern void planwatch_begin(const PlanWatch *wanted);
+
+/*
+ * The relations of all plans that have been executed since planwatch_begin, in
+ * functions too, but not in those that a parallel worker has executed: of Oid,
+ * ascending.
+ */
+extern List *planwatch_relations(void);
 
 /*
  * No longer.  Also after an error; calling it twice does no harm.

@@ -228,7 +228,7 @@ pool_idle(Pool *pool)
 
 void
 pool_assign(Pool *pool, PoolWorker *worker, int step, int32 step_id, int attempt,
-			bool logged, int64 timeout_ms)
+			bool logged, bool one_instant, int64 timeout_ms)
 {
 	WorkerSlot *slot = worker->slot;
 
@@ -237,6 +237,7 @@ pool_assign(Pool *pool, PoolWorker *worker, int step, int32 step_id, int attempt
 	slot->step_id = step_id;
 	slot->attempt = attempt;
 	slot->logged = logged;
+	slot->one_instant = one_instant;
 	slot->done = false;
 	slot->leaving = false;
 	slot->status = ETL_STEP_FAILED;
@@ -352,6 +353,16 @@ int
 pool_busy(Pool *pool)
 {
 	return pool->busy;
+}
+
+int
+pool_size(Pool *pool)
+{
+	int			n = 0;
+
+	for (int i = 0; i < pool->run->nslots; i++)
+		n += pool->workers[i].handle != NULL ? 1 : 0;
+	return n;
 }
 
 void

@@ -53,13 +53,16 @@ extern PoolWorker *pool_idle(Pool *pool);
  * is collected as lost.  timeout_ms < 0: no time-out.
  */
 extern void pool_assign(Pool *pool, PoolWorker *worker, int step, int32 step_id,
-						int attempt, bool logged, int64 timeout_ms);
+						int attempt, bool logged, bool one_instant, int64 timeout_ms);
 
 /* Takes in the next attempt that has ended; false when there is none. */
 extern bool pool_collect(Pool *pool, PoolOutcome *outcome);
 
 /* Steps being executed. */
 extern int	pool_busy(Pool *pool);
+
+/* Workers that are there, or on their way. */
+extern int	pool_size(Pool *pool);
 
 /* Calls the function for each of them. */
 typedef void (*PoolBusyFunction) (int step, WorkerSlot *slot, void *arg);

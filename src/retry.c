@@ -74,6 +74,7 @@ retry_again(const RetryPolicy *policy, int attempt,
 		case RETRY_CAUSE_RUN_OVER:
 		case RETRY_CAUSE_COMMITTED:
 		case RETRY_CAUSE_CHECK:
+		case RETRY_CAUSE_SNAPSHOT:
 			return false;
 
 		case RETRY_CAUSE_STEP_TIMEOUT:

@@ -33,7 +33,9 @@ typedef enum RetryCause
 	RETRY_CAUSE_ADMIN,			/* a person cancelled or terminated it */
 	RETRY_CAUSE_RUN_OVER,		/* the run is being given up */
 	RETRY_CAUSE_COMMITTED,		/* part of its work was already committed */
-	RETRY_CAUSE_CHECK			/* its rows are wrong: they would be so again */
+	RETRY_CAUSE_CHECK,			/* its rows are wrong: they would be so again */
+	RETRY_CAUSE_SNAPSHOT		/* the run's snapshot is the reason: it would be the
+								 * same the next time */
 } RetryCause;
 
 /*
@@ -45,7 +47,7 @@ extern bool retry_is_transient(const char *sqlstate);
 
 /*
  * May attempt number "attempt" (from 1), which ended so, be followed by another
- * one?  ADMIN, RUN_OVER, COMMITTED and CHECK never; STEP_TIMEOUT only with {any} or
+ * one?  ADMIN, RUN_OVER, COMMITTED, CHECK and SNAPSHOT never; STEP_TIMEOUT only with {any} or
  * when 57014, or its class, is listed; WORKER_LOST with {transient} or {any}.
  * The SQLSTATE is looked at for ERROR only, and may be NULL for the others.
  */

@@ -134,6 +134,7 @@ run_read_arguments(FunctionCallInfo fcinfo, char **pipeline_name)
 		pipeline_check_unselected(graph, selected);
 	}
 	pipeline_check_targets(graph, selected);
+	pipeline_check_snapshot(graph, selected);
 
 	request->pipeline_id = pipeline->id;
 	request->version = graph->pipeline->version;

@@ -10,6 +10,7 @@
 #define ETL_RUNSTATE_H
 
 #include "etl.h"
+#include "holder.h"
 #include "lib/pairingheap.h"
 #include "pipeline.h"
 #include "pool.h"
@@ -28,6 +29,7 @@ typedef struct RunStep
 	int64		count_rows;
 	int64		table_size;
 	bool		dropped;		/* keep => false, and nobody needs it any more */
+	bool		one_instant;	/* it reads under the run's snapshot */
 } RunStep;
 
 typedef struct RunState
@@ -51,6 +53,12 @@ typedef struct RunState
 	bool		lost_outputs;	/* some pipeline's tables are empty since a crash */
 	RunShared  *shared;
 	Pool	   *pool;
+	Holder	   *holder;			/* of the run's snapshot */
+	int			ninstant;		/* steps that need it and have not ended */
+	bool		snapshot_used;	/* steps have been started since it was taken */
+	int			holder_failures;	/* in a row: it ended before it was used */
+	TimestampTz holder_again_at;	/* no process slot was free for it: not before */
+	int			stuck_at;		/* nended when all workers last waited for it; -1 */
 	pairingheap *retries;		/* of RunStep, the earliest first */
 	int			nretries;
 	TimestampTz deadline;		/* run_timeout; DT_NOEND: none */

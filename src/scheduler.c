@@ -34,6 +34,9 @@
 /* Workers that die at birth, in a row, before the run gives up. */
 #define MAX_FAILED_STARTS		5
 
+/* About how long to wait before asking again for the holder's process slot. */
+#define HOLDER_AGAIN_MS			1000
+
 static const char *
 scheduler_step_name(RunState *run, int step)
 {
@@ -65,6 +68,15 @@ scheduler_tell_ended(RunState *run, int step, const char *status, const char *me
 }
 
 /* ---- what happens to steps ---- */
+
+/* A step has ended, however it did; is it the last one that needs the snapshot? */
+static void
+scheduler_ended(RunState *run, int step)
+{
+	run->nended++;
+	if (run->steps[step].one_instant && --run->ninstant == 0)
+		holder_dismiss(run->holder);
+}
 
 /* keep => false: the storage is given back when the last reader has ended. */
 static void
@@ -110,7 +122,7 @@ scheduler_unstarted(RunState *run, int n, const int *steps, EtlStepStatus status
 			why = run->reason.message;
 		catalog_insert_unstarted(run->run_id, run->graph->steps[steps[i]]->step_id,
 								 scheduler_step_name(run, steps[i]), status, why);
-		run->nended++;
+		scheduler_ended(run, steps[i]);
 		if (status == ETL_STEP_SKIPPED)
 			run->nskipped++;
 		else
@@ -150,7 +162,7 @@ scheduler_step_succeeded(RunState *run, const PoolOutcome *outcome)
 	rs->relid = outcome->relid;
 	rs->count_rows = outcome->count_rows;
 	rs->table_size = outcome->table_size;
-	run->nended++;
+	scheduler_ended(run, outcome->step);
 	run->nsucceeded++;
 	dag_run_succeeded(run->dag, outcome->step);
 	scheduler_tell_ended(run, outcome->step, "SUCCESS",
@@ -169,7 +181,7 @@ scheduler_step_failed(RunState *run, const PoolOutcome *outcome)
 
 	rs->count_rows = -1;
 	rs->table_size = -1;
-	run->nended++;
+	scheduler_ended(run, outcome->step);
 	if (cancelled)
 		run->ncancelled++;
 	else
@@ -253,13 +265,136 @@ scheduler_take_in(RunState *run, PoolOutcome *outcome)
 
 /* ---- handing out ---- */
 
+/* Some process that the run wants has not got a slot. */
+static void
+scheduler_tell_starved(RunState *run)
+{
+	if (run->starved)
+		return;
+	run->starved = true;
+	runstate_tell(run, REQUEST_WARNING, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+				  "not all workers of the run could be started",
+				  run->ninstant > 0 ?
+				  "The run goes on with those that it has. It waits where it has none, or no process that holds its snapshot." :
+				  "The run goes on with those that it has, and waits where it has none.",
+				  pool_failed_starts(run->pool) > 0 ?
+				  "They have ended before they could start. The server's log says why." :
+				  psprintf("All of the server's max_worker_processes (%d) are in use. "
+						   "Raise that setting, or lower the pipeline's max_parallel.",
+						   max_worker_processes));
+}
+
+/* The next try to start the holder; runs that compete shall not do it in step. */
+static void
+scheduler_holder_later(RunState *run)
+{
+	run->holder_again_at =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+									HOLDER_AGAIN_MS / 2 +
+									(int64) (HOLDER_AGAIN_MS * pg_prng_double(&pg_global_prng_state)));
+}
+
+/*
+ * The process that holds the snapshot has ended.  If no step has started since it
+ * was taken, another snapshot will do.  Else no more steps are started; those
+ * that run are not concerned, and may be the last that needed it.
+ */
+static void
+scheduler_holder_gone(RunState *run)
+{
+	const char *message = holder_message(run->holder);
+
+	if (run->snapshot_used)
+	{
+		if (pool_busy(run->pool) == 0)
+			runstate_give_up(run, ETL_RUN_FAILED, ERRCODE_ETL_SNAPSHOT_LOST,
+							 psprintf("run " INT64_FORMAT " of pipeline \"%s\" failed: its snapshot is gone",
+									  run->run_id, run->pipeline->name),
+							 "The process that held it has ended, and the steps that are left could only read the sources as of another instant.",
+							 NULL);
+	}
+	else if (message != NULL || ++run->holder_failures >= MAX_FAILED_STARTS)
+		runstate_give_up(run, ETL_RUN_FAILED, ERRCODE_ETL_SNAPSHOT_LOST,
+						 psprintf("run " INT64_FORMAT " of pipeline \"%s\" failed: no snapshot could be taken for it",
+								  run->run_id, run->pipeline->name),
+						 message, "The server's log says more.");
+	else
+	{
+		holder_dismiss(run->holder);
+		scheduler_holder_later(run);
+	}
+}
+
+/*
+ * May steps be started, as far as the snapshot is concerned?  It is taken before
+ * the first one, so that it does not depend on chance whether it has what a
+ * command step does.
+ */
+static bool
+scheduler_has_snapshot(RunState *run)
+{
+	if (run->ninstant == 0)
+		return true;
+
+	switch (holder_state(run->holder))
+	{
+		case HOLDER_READY:
+			return true;
+		case HOLDER_STARTING:
+			break;
+		case HOLDER_GONE:
+			scheduler_holder_gone(run);
+			break;
+		case HOLDER_NONE:
+			if (run->holder_again_at <= GetCurrentTimestamp() && !holder_start(run->holder))
+			{
+				scheduler_tell_starved(run);
+				scheduler_holder_later(run);
+			}
+			break;
+	}
+	return false;
+}
+
+/*
+ * Workers for the steps that are ready.  While the snapshot is missing that of a
+ * holder comes first: no run keeps workers that another one needs to go on.  For
+ * the same reason a holder that finds no worker is sent away again.
+ */
+static void
+scheduler_provide(RunState *run)
+{
+	HolderState holder = run->ninstant > 0 ? holder_state(run->holder) : HOLDER_READY;
+	int			wanted = 0;
+
+	/* how many are ready beyond one is for the pool to find out, step by step */
+	if (holder == HOLDER_READY || holder == HOLDER_STARTING)
+		wanted = Min(dag_run_ready(run->dag, run->shared->nslots),
+					 run->shared->nslots - pool_busy(run->pool));
+	if (!pool_provide(run->pool, wanted))
+	{
+		scheduler_tell_starved(run);
+		if (run->ninstant > 0 && !run->snapshot_used && pool_size(run->pool) == 0)
+		{
+			holder_dismiss(run->holder);
+			scheduler_holder_later(run);
+		}
+	}
+	if (wanted > 0 && pool_failed_starts(run->pool) >= MAX_FAILED_STARTS &&
+		pool_busy(run->pool) == 0)
+		runstate_give_up(run, ETL_RUN_FAILED, ERRCODE_ETL_RUN_LOST,
+						 psprintf("run " INT64_FORMAT " of pipeline \"%s\" failed: its workers end before they can start",
+								  run->run_id, run->pipeline->name),
+						 NULL, "The server's log says why.");
+}
+
 static void
 scheduler_hand_out(RunState *run)
 {
+	bool		may_start = scheduler_has_snapshot(run);
 	PoolWorker *worker;
-	int			wanted;
 
-	while (dag_run_has_ready(run->dag) && (worker = pool_idle(run->pool)) != NULL)
+	while (may_start && dag_run_has_ready(run->dag) && (worker = pool_idle(run->pool)) != NULL)
 	{
 		int			step = dag_run_next(run->dag);
 		Step	   *s = run->graph->steps[step];
@@ -270,29 +405,10 @@ scheduler_hand_out(RunState *run)
 		if (rs->attempts++ == 0)
 			rs->started = GetCurrentTimestamp();
 		pool_assign(run->pool, worker, step, s->step_id, rs->attempts,
-					pipeline_is_logged(run->graph, step), timeout);
+					pipeline_is_logged(run->graph, step), rs->one_instant, timeout);
+		run->snapshot_used = true;
 	}
-
-	/* how many are ready beyond one is for the pool to find out, step by step */
-	wanted = Min(dag_run_ready(run->dag, run->shared->nslots), run->shared->nslots - pool_busy(run->pool));
-	if (!pool_provide(run->pool, wanted) && !run->starved)
-	{
-		run->starved = true;
-		runstate_tell(run, REQUEST_WARNING, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-						 "not all workers of the run could be started",
-						 "The run goes on with those that it has, and waits where it has none.",
-						 pool_failed_starts(run->pool) > 0 ?
-						 "They have ended before they could start. The server's log says why." :
-						 psprintf("All of the server's max_worker_processes (%d) are in use. "
-								  "Raise that setting, or lower the pipeline's max_parallel.",
-								  max_worker_processes));
-	}
-	if (wanted > 0 && pool_failed_starts(run->pool) >= MAX_FAILED_STARTS &&
-		pool_busy(run->pool) == 0)
-		runstate_give_up(run, ETL_RUN_FAILED, ERRCODE_ETL_RUN_LOST,
-							psprintf("run " INT64_FORMAT " of pipeline \"%s\" failed: its workers end before they can start",
-									 run->run_id, run->pipeline->name),
-							NULL, "The server's log says why.");
+	scheduler_provide(run);
 }
 
 /* ---- waiting ---- */
@@ -304,33 +420,29 @@ typedef struct WaitCheck
 	int		   *pids;			/* sessions that wait for this run */
 	int			nqueued;
 	LockQueued *queue;			/* runs that wait for the end of this one */
+	int			holder;			/* the process that holds the snapshot; 0 */
+	int			nstuck;			/* workers that wait for it, without its locks */
 } WaitCheck;
 
+/* Does one of the run's processes wait for a session that waits for the run? */
 static void
-scheduler_check_worker(int step, WorkerSlot *slot, void *arg)
+scheduler_check_process(WaitCheck *check, int pid, const char *who)
 {
-	WaitCheck  *check = arg;
-	RunState *run = check->run;
-
-	/* cheap, and right nearly always: is it waiting for a heavyweight lock at all? */
-	if (shm_slot_state(slot) != SLOT_ASSIGNED || run->verdict != ETL_RUN_RUNNING ||
-		(slot->proc->wait_event_info & 0xFF000000) != PG_WAIT_LOCK)
-		return;
+	RunState   *run = check->run;
 
 	for (int i = 0; i < check->npids; i++)
 	{
 		char	   *what;
 
-		if (!lock_is_waiting_for(slot->pid, check->pids[i]))
+		if (!lock_is_waiting_for(pid, check->pids[i]))
 			continue;
-		what = lock_describe_wait(slot->pid);
+		what = lock_describe_wait(pid);
 		runstate_give_up(run, ETL_RUN_CANCELLED, ERRCODE_T_R_DEADLOCK_DETECTED,
-							psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled: step \"%s\" waits for %s, which cannot be had before the session that waits for the run goes on",
-									 run->run_id, run->pipeline->name,
-									 scheduler_step_name(run, step),
+							psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled: %s waits for %s, which cannot be had before the session that waits for the run goes on",
+									 run->run_id, run->pipeline->name, who,
 									 what ? what : "a lock"),
 							psprintf("Process %d waits for process %d, directly or through others.",
-									 slot->pid, check->pids[i]),
+									 pid, check->pids[i]),
 							what && strstr(what, "virtual transaction") ?
 							"While sessions wait for the run, in etl.run or etl.wait, it cannot wait for all older snapshots to go: use etl.start, and look at etl.run_log." :
 							"Commit before the run, or start it with etl.start and wait for it in a new transaction.");
@@ -340,35 +452,89 @@ scheduler_check_worker(int step, WorkerSlot *slot, void *arg)
 	/* one that waits for its turn gives way, and with it the session behind it */
 	for (int i = 0; i < check->nqueued; i++)
 	{
-		if (lock_is_waiting_for(slot->pid, check->queue[i].caller))
+		if (lock_is_waiting_for(pid, check->queue[i].caller))
 			(void) kill(check->queue[i].coordinator, SIGINT);
 	}
 }
 
+static bool
+scheduler_waits_for_lock(PGPROC *proc)
+{
+	return (proc->wait_event_info & 0xFF000000) == PG_WAIT_LOCK;
+}
+
+static void
+scheduler_check_worker(int step, WorkerSlot *slot, void *arg)
+{
+	WaitCheck  *check = arg;
+	RunState   *run = check->run;
+
+	/* cheap, and right nearly always: is it waiting for a heavyweight lock at all? */
+	if (shm_slot_state(slot) != SLOT_ASSIGNED || run->verdict != ETL_RUN_RUNNING ||
+		!scheduler_waits_for_lock(slot->proc))
+		return;
+	scheduler_check_process(check, slot->pid,
+							psprintf("step \"%s\"", scheduler_step_name(run, step)));
+
+	/*
+	 * The holder waits for steps, so no step can wait for it: for a command of
+	 * its own that changes a source, or behind somebody else's.
+	 */
+	if (check->holder == 0 || !lock_is_waiting_for(slot->pid, check->holder))
+		return;
+	if (holder_gave_way(run->holder))
+		check->nstuck++;
+	else
+		holder_give_way(run->holder);
+}
+
 /*
- * A worker that waits for a session which waits for this run would wait for
- * ever, and the server's deadlock detector cannot see it.
+ * Steps that wait for all older snapshots to go (CREATE INDEX CONCURRENTLY) wait
+ * for the run's own.  Others that are executed may end that.
+ */
+static void
+scheduler_check_stuck(RunState *run, int nstuck)
+{
+	if (nstuck == 0 || nstuck < pool_busy(run->pool))
+		run->stuck_at = -1;
+	else if (run->stuck_at != run->nended)
+		run->stuck_at = run->nended;	/* once more, and it is no coincidence */
+	else
+		runstate_give_up(run, ETL_RUN_CANCELLED, ERRCODE_T_R_DEADLOCK_DETECTED,
+						 psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled: a step waits for all older snapshots to go, and the run for that step",
+								  run->run_id, run->pipeline->name),
+						 "One of them is the run's own, which the query steps share that are left.",
+						 "Let the step depend on those steps, or set the pipeline's one_snapshot to false.");
+}
+
+/*
+ * A process of the run that waits for a session which waits for this run would wait
+ * for ever, and the server's deadlock detector cannot see it.
  */
 static void
 scheduler_check_waits(RunState *run)
 {
-	WaitCheck	check;
+	WaitCheck	check = {.run = run};
 
 	StartTransactionCommand();
 	MemoryContextSwitchTo(run->tick_context);
-	check.run = run;
 	check.npids = runstate_waiting_sessions(run, &check.pids);
 	check.nqueued = lock_pipeline_queue(run->pipeline->id, &check.queue);
-	if (check.npids > 0 || check.nqueued > 0)
+	check.holder = holder_pid(run->holder);
+	if (check.npids > 0 || check.nqueued > 0 || check.holder != 0)
 		pool_foreach_busy(run->pool, scheduler_check_worker, &check);
+	if (check.holder != 0 && holder_state(run->holder) == HOLDER_STARTING)
+		scheduler_check_process(&check, check.holder, "its snapshot");
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(run->tick_context);
+	if (run->verdict == ETL_RUN_RUNNING)
+		scheduler_check_stuck(run, check.nstuck);
 }
 
 static void
 scheduler_worker_waits(int step, WorkerSlot *slot, void *arg)
 {
-	if ((slot->proc->wait_event_info & 0xFF000000) == PG_WAIT_LOCK)
+	if (scheduler_waits_for_lock(slot->proc))
 		*(bool *) arg = true;
 }
 
@@ -376,7 +542,7 @@ scheduler_worker_waits(int step, WorkerSlot *slot, void *arg)
 static void
 scheduler_no_retry(RunState *run, int step)
 {
-	run->nended++;
+	scheduler_ended(run, step);
 	run->nfailed++;
 	scheduler_forget_retry(run, step, run->steps[step].attempts);
 	scheduler_tell_ended(run, step, "FAILED", run->reason.message);
@@ -453,6 +619,7 @@ scheduler_run(RunState *run)
 	TimestampTz next_wait_check = DT_NOBEGIN;
 
 	run->retries = pairingheap_allocate(scheduler_compare_retries, NULL);
+	run->stuck_at = -1;
 
 	for (;;)
 	{
@@ -487,6 +654,7 @@ scheduler_run(RunState *run)
 
 		/* a session may begin to wait for us, or to hold a lock, at any time */
 		pool_foreach_busy(run->pool, scheduler_worker_waits, &lock_waits);
+		lock_waits = lock_waits || holder_state(run->holder) == HOLDER_STARTING;
 		if (lock_waits && GetCurrentTimestamp() >= next_wait_check)
 		{
 			scheduler_check_waits(run);
@@ -497,7 +665,10 @@ scheduler_run(RunState *run)
 
 		wake_at = Min(wake_at, pool_tick(run->pool));
 		wake_at = Min(wake_at, run->deadline);
-		if (pool_busy(run->pool) > 0)
+		if (run->verdict == ETL_RUN_RUNNING && run->ninstant > 0 &&
+			holder_state(run->holder) == HOLDER_NONE)
+			wake_at = Min(wake_at, run->holder_again_at);
+		if (pool_busy(run->pool) > 0 || holder_state(run->holder) == HOLDER_STARTING)
 			wake_at = Min(wake_at, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 															   DeadlockTimeout));
 		runstate_wait(wake_at);

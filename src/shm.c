@@ -13,18 +13,24 @@
 
 RunShared *
 shm_create(int nslots, const int32 *selected, int nselected,
-		   const char *params, dsm_segment **segment)
+		   const char *params, const List *sources, dsm_segment **segment)
 {
 	Size		size = SHM_ALIGNED(offsetof(RunShared, slots) + nslots * sizeof(WorkerSlot));
 	Size		selected_offset = size;
 	Size		params_offset;
+	Size		sources_offset;
 	RunShared  *run;
+	char	   *place;
+	ListCell   *lc;
 
 	if (selected != NULL)
 		size += SHM_ALIGNED(nselected * sizeof(int32));
 	params_offset = size;
 	if (params != NULL)
 		size += SHM_ALIGNED(strlen(params) + 1);
+	sources_offset = size;
+	foreach(lc, sources)
+		size += strlen(lfirst(lc)) + 1;
 
 	*segment = dsm_create(size, 0);
 	dsm_pin_mapping(*segment);
@@ -35,6 +41,9 @@ shm_create(int nslots, const int32 *selected, int nselected,
 	run->nslots = nslots;
 	run->nselected = -1;
 	pg_atomic_init_u32(&run->over, 0);
+	pg_atomic_init_u32(&run->holder.state, HOLDER_NONE);
+	pg_atomic_init_u32(&run->holder.dismissed, 0);
+	pg_atomic_init_u32(&run->holder.give_way, 0);
 	for (int i = 0; i < nslots; i++)
 	{
 		pg_atomic_init_u32(&run->slots[i].state, SLOT_FREE);
@@ -51,6 +60,14 @@ shm_create(int nslots, const int32 *selected, int nselected,
 	{
 		run->params_offset = params_offset;
 		strcpy((char *) run + params_offset, params);
+	}
+	run->nsources = list_length(sources);
+	run->sources_offset = sources_offset;
+	place = (char *) run + sources_offset;
+	foreach(lc, sources)
+	{
+		strcpy(place, lfirst(lc));
+		place += strlen(place) + 1;
 	}
 	return run;
 }
@@ -92,6 +109,36 @@ const char *
 shm_params(RunShared *run)
 {
 	return run->params_offset == 0 ? NULL : (const char *) run + run->params_offset;
+}
+
+List *
+shm_sources(RunShared *run)
+{
+	char	   *place = (char *) run + run->sources_offset;
+	List	   *sources = NIL;
+
+	for (int i = 0; i < run->nsources; i++)
+	{
+		sources = lappend(sources, place);
+		place += strlen(place) + 1;
+	}
+	return sources;
+}
+
+HolderState
+shm_holder_state(RunShared *run)
+{
+	HolderState state = (HolderState) pg_atomic_read_u32(&run->holder.state);
+
+	pg_read_barrier();
+	return state;
+}
+
+void
+shm_holder_set_state(RunShared *run, HolderState state)
+{
+	pg_write_barrier();
+	pg_atomic_write_u32(&run->holder.state, (uint32) state);
 }
 
 SlotState

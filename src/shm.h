@@ -30,6 +30,7 @@
 #include "etl.h"
 #include "datatype/timestamp.h"
 #include "guc.h"
+#include "nodes/pg_list.h"
 #include "port/atomics.h"
 #include "retry.h"
 #include "storage/dsm.h"
@@ -56,6 +57,30 @@ typedef enum SlotStop
 
 #define SLOT_MESSAGE_SIZE	1024
 
+/* The process that holds the run's snapshot (holder.c), as others see it. */
+typedef enum HolderState
+{
+	HOLDER_NONE,				/* none was started, or is needed */
+	HOLDER_STARTING,
+	HOLDER_READY,				/* "snapshot" can be imported */
+	HOLDER_GONE					/* it has ended, whoever ended it */
+} HolderState;
+
+#define HOLDER_SNAPSHOT_SIZE	64
+
+typedef struct HolderSlot
+{
+	pg_atomic_uint32 state;		/* HolderState */
+	pg_atomic_uint32 dismissed; /* the coordinator: nobody needs it any more */
+	pg_atomic_uint32 give_way;	/* the coordinator: it must lock no source any more */
+
+	/* the holder's: pid and proc are there (not 0) before it may wait for a lock */
+	PGPROC	   *proc;
+	int			pid;
+	char		snapshot[HOLDER_SNAPSHOT_SIZE];
+	char		message[SLOT_MESSAGE_SIZE]; /* the error that ended it, if any */
+} HolderSlot;
+
 typedef struct WorkerSlot
 {
 	pg_atomic_uint32 state;		/* SlotState */
@@ -70,6 +95,7 @@ typedef struct WorkerSlot
 	int32		step_id;
 	int			attempt;
 	bool		logged;			/* what the durability comes to for this step */
+	bool		one_instant;	/* it reads under the run's snapshot */
 
 	/* the outcome: written by the worker */
 	bool		done;			/* the outcome is there, whatever the state says now */
@@ -101,21 +127,31 @@ typedef struct RunShared
 	int			nselected;		/* -1: every step of the version is part of the run */
 	Size		selected_offset;	/* int32[nselected], ascending step_ids */
 	Size		params_offset;	/* JSON text; 0: none */
+	int			nsources;
+	Size		sources_offset; /* so many texts, each with its final 0 */
+	HolderSlot	holder;
 	WorkerSlot	slots[FLEXIBLE_ARRAY_MEMBER];
 } RunShared;
 
 /*
  * Makes the segment, mapped for the life of the process.  selected: ascending
- * step_ids, or NULL where all are part of the run.
+ * step_ids, or NULL where all are part of the run.  sources: of char *, as Step's
+ * reads: what the steps that share the run's snapshot read and the run does not
+ * make.
  */
 extern RunShared *shm_create(int nslots, const int32 *selected, int nselected,
-							 const char *params, dsm_segment **segment);
+							 const char *params, const List *sources,
+							 dsm_segment **segment);
 
 /* Maps it for the life of the process; NULL if it is gone. */
 extern RunShared *shm_attach(dsm_handle handle, dsm_segment **segment);
 
 extern bool shm_is_selected(RunShared *run, int32 step_id);
 extern const char *shm_params(RunShared *run);	/* or NULL */
+extern List *shm_sources(RunShared *run);	/* of char *, in the segment */
+
+extern HolderState shm_holder_state(RunShared *run);
+extern void shm_holder_set_state(RunShared *run, HolderState state);
 
 extern SlotState shm_slot_state(WorkerSlot *slot);
 

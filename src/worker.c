@@ -48,6 +48,7 @@
 #include "security.h"
 #include "session.h"
 #include "shm.h"
+#include "source.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
@@ -75,6 +76,7 @@ typedef struct Attempt
 	List	   *own_indexes;	/* of char *: those of its indexes that are the step's */
 	LocalTransactionId lxid;	/* of the transaction that executes it; 0: none yet */
 	bool		inserted;		/* is the RUNNING row committed? */
+	bool		importing;		/* it is taking on the run's snapshot */
 	TimestampTz started;
 	BufferUsage buffers;		/* at the start */
 	WalUsage	wal;
@@ -254,6 +256,22 @@ worker_prepare(Attempt *attempt)
 	attempt->inserted = true;
 }
 
+/*
+ * The transaction reads as of the run's instant.  Its rows do not belong to that
+ * past: they are written frozen, so that the steps after it see them.
+ */
+static void
+worker_import_snapshot(Attempt *attempt)
+{
+	attempt->importing = true;
+	if (shm_holder_state(worker_run) != HOLDER_READY)
+		elog(ERROR, "there is no snapshot to import");
+	XactIsoLevel = XACT_REPEATABLE_READ;
+	XactReadOnly = false;
+	ImportSnapshot(worker_run->holder.snapshot);
+	attempt->importing = false;
+}
+
 static void
 worker_execute(Attempt *attempt)
 {
@@ -265,6 +283,8 @@ worker_execute(Attempt *attempt)
 	attempt->lxid = COMPAT_MY_LXID;
 	attempt->cost.count_rows = -1;
 	attempt->cost.table_size = -1;
+	if (attempt->slot->one_instant)
+		worker_import_snapshot(attempt);
 
 	if (step->kind == ETL_STEP_QUERY)
 	{
@@ -301,6 +321,8 @@ worker_execute(Attempt *attempt)
 							step->kind == ETL_STEP_COMMAND_ALONE);
 
 	session_settle();
+	if (attempt->slot->one_instant)
+		source_check(planwatch_relations(), worker_run->staging);
 }
 
 static void
@@ -313,6 +335,7 @@ worker_watch(const Attempt *attempt)
 	wanted.timing = worker_run->settings.plan_timing;
 	wanted.broadcast = attempt->step->broadcast;
 	wanted.lost = attempt->lost;
+	wanted.relations = attempt->slot->one_instant;
 	planwatch_begin(&wanted);
 }
 
@@ -345,6 +368,28 @@ worker_measure(Attempt *attempt)
 	MemoryContextSwitchTo(old);
 }
 
+/* Has it failed because of the run's snapshot?  Then it would do so again. */
+static bool
+worker_snapshot_cause(const Attempt *attempt, ErrorData *error)
+{
+	if (!attempt->slot->one_instant)
+		return false;
+	if (attempt->importing && shm_holder_state(worker_run) != HOLDER_READY)
+	{
+		error->sqlerrcode = ERRCODE_ETL_SNAPSHOT_LOST;
+		error->message = pstrdup("the run's snapshot is gone");
+		error->detail = pstrdup("The process that held it has ended.");
+		return true;
+	}
+	if (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE)
+	{
+		if (error->hint == NULL)
+			error->hint = pstrdup("The step changes rows that somebody else has changed since the run's snapshot was taken. Change them in a command step, or set the pipeline's one_snapshot to false.");
+		return true;
+	}
+	return error->sqlerrcode == ERRCODE_ETL_SOURCE_CHANGED;
+}
+
 /* Why it ended, where the error's SQLSTATE is not all there is to say. */
 static RetryCause
 worker_cause(Attempt *attempt, ErrorData *error)
@@ -371,7 +416,9 @@ worker_cause(Attempt *attempt, ErrorData *error)
 	}
 	if (committed)
 		return RETRY_CAUSE_COMMITTED;
-	return error->sqlerrcode == ERRCODE_ETL_CHECK_FAILED ? RETRY_CAUSE_CHECK : RETRY_CAUSE_ERROR;
+	if (error->sqlerrcode == ERRCODE_ETL_CHECK_FAILED)
+		return RETRY_CAUSE_CHECK;
+	return worker_snapshot_cause(attempt, error) ? RETRY_CAUSE_SNAPSHOT : RETRY_CAUSE_ERROR;
 }
 
 /* What the error's position is a place in; NULL: nothing that the user knows. */

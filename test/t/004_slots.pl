@@ -11,8 +11,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# Four slots, of which the server keeps one for logical replication.
-my $node = etl_node('slots', "max_worker_processes = 4\n");
+# Five slots, of which the server keeps one for logical replication.
+my $node = etl_node('slots', "max_worker_processes = 5\n");
 
 one($node, <<'EOT');
 CREATE SCHEMA out;
@@ -59,7 +59,7 @@ sub warnings_in
 	return scalar @found;
 }
 
-# ---- one slot for the coordinator, one for one worker ----
+# ---- one slot for the coordinator, one for its snapshot, one for one worker ----
 
 my $hold = one($node, "SELECT etl.start('holder')");
 step_pid($node, 'hold');
@@ -87,7 +87,7 @@ one($node, "SELECT etl.cancel($hold)");
 ($rc, $out, $err) = finish_sql($job);
 is($rc, 0, 'when slots become free, the run goes on');
 is(warnings_in($err), 1, 'one warning');
-like($err, qr/WARNING:.*not all workers of the run could be started.*HINT:.*max_worker_processes \(4\)/s, 'which says what to do');
+like($err, qr/WARNING:.*not all workers of the run could be started.*HINT:.*max_worker_processes \(5\)/s, 'which says what to do');
 is(one($node, "SELECT count(*) FROM etl.output WHERE pipeline = 'wide'"), 6, 'all is published');
 ($rc, $out, $err) = finish_sql($patient);
 is($rc, 0, 'etl.run goes on when a slot becomes free');
@@ -98,7 +98,7 @@ nothing_left($node, 'slots became free');
 
 $hold = one($node, "SELECT etl.start('holder')");
 step_pid($node, 'hold');
-$node->append_conf('postgresql.conf', 'max_worker_processes = 5');
+$node->append_conf('postgresql.conf', 'max_worker_processes = 7');
 one($node, "SELECT etl.cancel($hold); SELECT etl.wait($hold)");
 $node->restart;
 $hold = one($node, "SELECT etl.start('holder')");
@@ -113,7 +113,22 @@ is($rc, 0, 'one worker does it all');
 is(warnings_in($err), 1, 'one worker does it all: one warning');
 is(one($node, "SELECT count(DISTINCT pid) FROM etl.log WHERE pipeline = 'narrow' AND run_id = (SELECT max(run_id) FROM etl.run_log)"), 1,
 	'one worker has done it all');
+
+# ---- two runs, and one slot, where each needs two ----
+
+my @both = map { begin_sql($node, "SELECT etl.run('$_')") } ('narrow', 'wide');
+poll_ok($node, "SELECT count(*) = 3 FROM pg_stat_activity WHERE backend_type = 'etl_framework coordinator'", 'two runs for one slot: both have begun');
+Time::HiRes::usleep(3_500_000);
+is(one($node, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'etl_framework worker'"), 1, 'two runs for one slot: neither has a worker');
+is_idle($_, 'two runs for one slot') foreach split /\n/, one($node, "SELECT pid FROM etl.run_log WHERE status = 'RUNNING' AND pipeline IN ('narrow', 'wide')");
 one($node, "SELECT etl.cancel($hold)");
-nothing_left($node, 'one worker of two');
+foreach my $begun (@both)
+{
+	($rc, $out, $err) = finish_sql($begun);
+	is($rc, 0, 'two runs for one slot: both go on when there are more');
+	is(warnings_in($err), 1, 'two runs for one slot: with a warning');
+	like($err, qr/no process that holds its snapshot/, 'two runs for one slot: which says what is missing');
+}
+nothing_left($node, 'two runs for one slot');
 
 done_testing();

@@ -670,6 +670,50 @@ test_abandon(void)
 	dag_free(dag);
 }
 
+/* Are these the steps that come after "from", as a string of 0 and 1? */
+static bool
+after_is(const Dag *dag, const bool *selected, bool staged, const bool *from, const char *expected)
+{
+	bool	   *after = (bool *) palloc(sizeof(bool) * dag_nsteps(dag));
+	bool		same = true;
+	int			i;
+
+	memset(after, true, sizeof(bool) * dag_nsteps(dag));
+	dag_mark_after(dag, selected, staged, from, after);
+	for (i = 0; i < dag_nsteps(dag); i++)
+		same = same && after[i] == (expected[i] == '1');
+	pfree(after);
+	return same;
+}
+
+static void
+test_mark_after(void)
+{
+	static const Edge edges[] = {{0, 1}, {1, 2}, {2, 3}, {0, 4}};
+	Dag		   *dag = SEALED_GRAPH(6, edges);
+	bool		none[6] = {false};
+	bool		one[6] = {false, true, false, false, false, false};
+	bool		first[6] = {true, false, false, false, false, false};
+	bool		without_2[6] = {true, true, false, true, true, true};
+	bool		without_1[6] = {true, false, true, true, true, true};
+
+	MUST(after_is(dag, NULL, false, none, "000000"));
+	MUST(after_is(dag, NULL, false, one, "001100"));
+	MUST(after_is(dag, NULL, false, first, "011110"));
+	/* one that is not selected is no constraint, and none itself */
+	MUST(after_is(dag, without_2, false, one, "000000"));
+	MUST(after_is(dag, without_1, false, one, "000000"));
+	MUST(after_is(dag, without_1, false, first, "000010"));
+
+	/* staged: the levels are the orders here; 5 is of order 0 */
+	MUST(after_is(dag, NULL, true, none, "000000"));
+	MUST(after_is(dag, NULL, true, one, "001100"));
+	MUST(after_is(dag, NULL, true, first, "011110"));
+	MUST(after_is(dag, without_2, true, one, "000100"));
+	MUST(after_is(dag, without_1, true, one, "000000"));
+	dag_free(dag);
+}
+
 static void
 misuse_seal_cycle(void)
 {
@@ -1348,6 +1392,8 @@ main(int argc, char **argv)
 			test_pending_readers);
 	promise("an abandoned run starts nothing more and lets running steps end",
 			test_abandon);
+	promise("what comes after others does so by edges between selected steps, or by its order",
+			test_mark_after);
 	promise("misuse trips an assertion", test_misuse);
 
 	promise("random runs go as the oracle says", test_random_runs);

@@ -264,10 +264,11 @@ sub check_published
 	return @complaints;
 }
 
+# A run that did not succeed leaves what it made, for etl.resume.
 sub check_leftovers
 {
 	my ($seen) = @_;
-	return $seen->{staging} ? 'the staging schema is still there' : ();
+	return $seen->{staging} && $seen->{run}{status} eq 'SUCCESS' ? 'the staging schema is still there' : ();
 }
 
 1;

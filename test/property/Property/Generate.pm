@@ -48,6 +48,7 @@ sub random_options
 		retry_on => pick(@retry_on),
 		ordering => chance(0.3) ? 'staged' : 'graph',
 		durability => pick('unlogged', 'unlogged', 'outputs', 'all'),
+		one_snapshot => chance(0.8),
 	};
 }
 

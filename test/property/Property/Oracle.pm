@@ -18,9 +18,42 @@ sub is_transient
 	return $sqlstate =~ /^53/ && $sqlstate ne '53400';
 }
 
+# The steps that share the run's snapshot: queries that no selected command
+# precedes, in the graph or, staged, by its order.
+sub sharing_of
+{
+	my ($pipeline, $selected) = @_;
+	my $steps = $pipeline->{steps};
+	my $level = levels_of($pipeline);
+	my (%behind, %sharing, $first);
+
+	return {} unless $pipeline->{options}{one_snapshot};
+	foreach my $name (grep { $selected->{$_} } @{ $pipeline->{topo} })
+	{
+		my $order = $steps->{$name}{order} // $level->{$name};
+		next if $steps->{$name}{kind} eq 'query';
+		$first = $order if !defined $first || $order < $first;
+	}
+	foreach my $name (grep { $selected->{$_} } @{ $pipeline->{topo} })
+	{
+		my $order = $steps->{$name}{order} // $level->{$name};
+		foreach my $upstream (grep { $selected->{$_} } upstream_of($steps->{$name}))
+		{
+			$behind{$name} = 1 if $behind{$upstream} || $steps->{$upstream}{kind} ne 'query';
+		}
+		$behind{$name} = 1
+		  if $pipeline->{options}{ordering} eq 'staged' && defined $first && $order > $first;
+		$sharing{$name} = 1 if $steps->{$name}{kind} eq 'query' && !$behind{$name};
+	}
+	return \%sharing;
+}
+
 sub is_retried
 {
-	my ($options, $how) = @_;
+	my ($options, $how, $shares) = @_;
+
+	# under the same snapshot it would come back
+	return 0 if $shares && $how eq '40001';
 
 	# what a person does to a step is meant
 	return 0 if $how eq 'cancel' || $how eq 'terminate';
@@ -38,7 +71,7 @@ sub is_retried
 # The SQLSTATEs of the attempts that fail, and whether one succeeds after them.
 sub expect_attempts
 {
-	my ($options, $step, $trouble) = @_;
+	my ($options, $step, $trouble, $shares) = @_;
 	my $max = $step->{max_attempts} // $options->{max_attempts};
 	my @failures;
 	my %sqlstate = (cancel => '57014', timeout => '57014', terminate => '57P01');
@@ -49,7 +82,7 @@ sub expect_attempts
 		push @failures, $sqlstate{$how} // $how;
 		# a procedure that has committed cannot be undone
 		return (\@failures, 0)
-		  if @failures >= $max || !is_retried($options, $how) || $step->{kind} eq 'call';
+		  if @failures >= $max || !is_retried($options, $how, $shares) || $step->{kind} eq 'call';
 	}
 	return (\@failures, 1);
 }
@@ -156,6 +189,7 @@ sub expect_run
 		tables => {}, commands => {}, steps => {}, status => 'SUCCESS');
 
 	return { refused => 1 } if is_refused($pipeline, \%run);
+	my $sharing = sharing_of($pipeline, $selected);
 
 	foreach my $name (grep { $selected->{$_} } @{ $pipeline->{topo} })
 	{
@@ -173,7 +207,7 @@ sub expect_run
 			next;
 		}
 
-		my ($failures, $success) = expect_attempts($pipeline->{options}, $step, $trouble->{$name});
+		my ($failures, $success) = expect_attempts($pipeline->{options}, $step, $trouble->{$name}, $sharing->{$name});
 		$run{steps}{$name} = { status => $success ? 'SUCCESS' : 'FAILED', failures => $failures };
 		$run{status} = 'FAILED' unless $success;
 		apply_step(\%run, $step) if $success || $step->{kind} eq 'call';

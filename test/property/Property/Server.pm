@@ -133,6 +133,7 @@ sub option_changes
 		retry_on => $options->{retry_on},
 		ordering => $options->{ordering},
 		durability => $options->{durability},
+		one_snapshot => $options->{one_snapshot} ? JSON::PP::true : JSON::PP::false,
 	};
 }
 
