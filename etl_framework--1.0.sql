@@ -121,7 +121,10 @@ CREATE TABLE etl.run_data (
     params        jsonb,
     steps         text[],                -- the selection, as it was asked for
     step_count    int NOT NULL,          -- how many steps that selects
-    pid           int                    -- of the coordinator
+    pid           int,                   -- of the coordinator
+    resumes       bigint,                -- the run that it goes on from
+    two_instants  bool NOT NULL DEFAULT false,
+    token         uuid                   -- of etl.survival_data, when it began
 );
 CREATE INDEX run_data_pipeline ON etl.run_data (pipeline_id, run_id);
 CREATE INDEX run_data_running ON etl.run_data (pipeline_id) WHERE status = 'RUNNING';
@@ -152,6 +155,8 @@ CREATE TABLE etl.attempt_data (
     wal_bytes         bigint,
     warnings          text[],
     plan              json,
+    read_sources      bool,              -- a relation that the run has not made
+    reused_from       bigint,            -- the run that has made the attempt
     PRIMARY KEY (run_id, step_id, attempt)
 );
 
@@ -258,7 +263,7 @@ CREATE FUNCTION etl.drop_pipeline(pipeline text, drop_tables bool = false)
 RETURNS void LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'etl_drop_pipeline';
 COMMENT ON FUNCTION etl.drop_pipeline IS
-'Drops a pipeline with all versions of its definition.  Its logs stay visible to those who could see it, and its name is free.
+'Drops a pipeline with all versions of its definition.  Its logs stay visible to those who could see it, and its name is free.  What a run that did not succeed has left behind is dropped, too.
 drop_tables: also drops the tables that its runs made (those that still have their names), as DROP TABLE without CASCADE; otherwise they stay and are from now on ordinary tables.  The target schema stays.
 Errors: undefined_object as in alter_pipeline; object_in_use while a run is on; dependent_objects_still_exist.';
 
@@ -406,6 +411,10 @@ CREATE FUNCTION etl.start(
 RETURNS bigint LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'etl_start';
 
+CREATE FUNCTION etl.resume(run_id bigint, reuse bool = false)
+RETURNS bigint LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'etl_resume';
+
 CREATE FUNCTION etl.wait(run_id bigint, timeout interval = NULL)
 RETURNS text LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'etl_wait';
@@ -441,6 +450,13 @@ COMMENT ON FUNCTION etl.start IS
 'Starts a run and returns its number at once: see etl.run, whose arguments it has; etl.wait waits for it.
 In a transaction that has written anything the run starts when that transaction commits, and sees what it wrote; never if it aborts.  If it cannot start then, etl.run_log says why: FAILED, or CANCELLED where on_conflict was skip and another run was on.
 Errors: those of etl.run that are known before the first step; configuration_limit_exceeded if no background worker is free.';
+
+COMMENT ON FUNCTION etl.resume IS
+'Goes on from a run that has failed, was cancelled or has crashed, as a new run with the same version, params and steps, and waits for its end as etl.run does.  Returns the new run''s number.
+Steps that succeeded in that run are not executed again, but taken over: commands always; queries where their table is still there and whole.  But if the pipeline has one_snapshot, what reads a source is executed again, and whatever reads that: the instant of the old run cannot be had any more.  Where all steps had succeeded, and only publishing failed, they are published.
+reuse: true: what has read a source is taken over, too.  The new run may then show the sources as of two instants: etl.run_log.two_instants says whether it does.
+etl.log shows what was taken over as attempt 0, with the run that it comes from in reused_from.
+Errors: undefined_object for a run that does not exist or that the caller may not see, and for one whose pipeline was dropped; object_in_use for one that is on; object_not_in_prerequisite_state for one that succeeded or never began, is not the newest of its pipeline, or has left nothing behind (its staging schema is gone); those of etl.run.';
 
 COMMENT ON FUNCTION etl.wait IS
 'Waits until a run has ended, and returns its status: SUCCESS, FAILED, CANCELLED or CRASHED.  A run that has failed raises no error here.
@@ -637,7 +653,9 @@ SELECT r.run_id,
        r.params,
        r.steps,
        r.step_count,
-       r.pid
+       r.pid,
+       r.resumes,
+       r.two_instants
 FROM etl.run_data r
 JOIN etl.pipeline_data p ON p.pipeline_id = r.pipeline_id
 WHERE pg_has_role(p.owner, 'USAGE');
@@ -669,7 +687,8 @@ SELECT a.run_id,
        a.temp_blks_written,
        a.wal_bytes,
        a.warnings,
-       a.plan
+       a.plan,
+       a.reused_from
 FROM etl.attempt_data a
 JOIN etl.run_data r ON r.run_id = a.run_id
 JOIN etl.pipeline_data p ON p.pipeline_id = r.pipeline_id
@@ -800,10 +819,13 @@ COMMENT ON COLUMN etl.run_log.end_time IS 'NULL while it runs; for a crashed run
 COMMENT ON COLUMN etl.run_log.steps IS 'the selection that was asked for; NULL: all steps';
 COMMENT ON COLUMN etl.run_log.step_count IS 'how many steps that selects';
 COMMENT ON COLUMN etl.run_log.pid IS 'the coordinator''s process id';
+COMMENT ON COLUMN etl.run_log.resumes IS 'the run that etl.resume has gone on from; NULL: it began anew';
+COMMENT ON COLUMN etl.run_log.two_instants IS
+'true: it has read sources, and has reused what an earlier run had read, so that its tables are as of two instants or more';
 
 COMMENT ON VIEW etl.log IS
 'One row an attempt of a step, in the runs of the visible pipelines.  A step that got no attempt has one row, with attempt 0.';
-COMMENT ON COLUMN etl.log.attempt IS '1 is the first; 0: skipped, or cancelled before the first';
+COMMENT ON COLUMN etl.log.attempt IS '1 is the first; 0: the step had none: it was skipped, cancelled before the first, or reused';
 COMMENT ON COLUMN etl.log.status IS 'RUNNING, SUCCESS, FAILED, SKIPPED, CANCELLED';
 COMMENT ON COLUMN etl.log.retry_at IS 'when a failed attempt is followed by another one; NULL: it is not';
 COMMENT ON COLUMN etl.log.count_rows IS 'rows of the table, or that the command processed';
@@ -818,9 +840,11 @@ COMMENT ON COLUMN etl.log.warnings IS 'what did not go as it was asked for, thou
 COMMENT ON COLUMN etl.log.plan IS
 'the plans of the attempt''s statements, each as EXPLAIN (FORMAT JSON) shows it, with actual rows where the statement came to its end; NULL: not kept (setting etl_framework.keep_plans)';
 
+COMMENT ON COLUMN etl.log.reused_from IS 'the run whose attempt succeeded, where etl.resume has taken over what it made; NULL: this run''s own';
+
 COMMENT ON VIEW etl.check_log IS
-'One row a check that an attempt of a step has tested, in the runs of the visible pipelines; also for attempts that failed.  A check whose own SQL raised an error, and those behind it, have none: see etl.log.  Constraints of the published table, which the new rows have to fulfil, are checks, too.';
-COMMENT ON COLUMN etl.check_log.check_text IS 'the check as in add_step, or the constraint''s definition';
+'One row a check that an attempt of a step has tested, in the runs of the visible pipelines; also for attempts that failed.  A check whose own SQL raised an error, and those behind it, have none: see etl.log.';
+COMMENT ON COLUMN etl.check_log.check_text IS 'the check as in add_step';
 COMMENT ON COLUMN etl.check_log.check_name IS 'that of CONSTRAINT name; NULL: none';
 COMMENT ON COLUMN etl.check_log.severity IS 'ERROR: wrong rows fail the step; WARN: they are a warning of the attempt';
 COMMENT ON COLUMN etl.check_log.status IS 'PASSED, or FAILED: there are wrong rows';

@@ -103,6 +103,7 @@ SELECT * FROM pg_temp.try($$SELECT etl.run('publish')$$);
 SELECT * FROM pg_temp.run_said('publish');
 SELECT step, status FROM pg_temp.steps('publish');
 SELECT * FROM dependent;
+-- what it made stays, for etl.resume
 SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'pg\_etl\_staging%';
 DROP VIEW dependent;
 SELECT * FROM pg_temp.try($$SELECT etl.run('publish')$$);

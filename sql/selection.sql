@@ -124,6 +124,7 @@ SELECT * FROM pg_temp.steps('selection');
 -- a failed run publishes nothing, of its successful steps neither
 SELECT pg_relation_filenode('selection.a') = :a_before AS same_a, pg_relation_filenode('selection.x') = :x_before AS same_x;
 SELECT tag FROM selection.a;
+-- what it made stays, for etl.resume
 SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'pg\_etl\_staging%';
 -- two failed steps: the cause that is named is one that it reads
 SELECT etl.alter_step('selection', 'x', '{"sql_query": "SELECT nothing"}');

@@ -113,6 +113,7 @@ SELECT etl.cancel(:run_id);
 SELECT pg_temp.gate(3);
 SELECT * FROM pg_temp.run_said('watching');
 SELECT * FROM pg_temp.steps('watching');
+-- what it made stays, for etl.resume
 SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'pg\_etl\_staging%';
 
 -- ---- an error in the caller's session ends the run that it waits for

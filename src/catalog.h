@@ -200,13 +200,18 @@ typedef struct RunRow
 	List	   *steps;			/* of char *; NIL: all */
 	int32		step_count;
 	int			pid;
+	int64		resumes;		/* 0: none */
 } RunRow;
 
 /* Inserts the run as RUNNING, started now (clock). */
 extern void catalog_insert_run(const RunRow *run);
 
-/* Ends it now; exactly one RUNNING row must be hit, else internal error. */
-extern void catalog_end_run(int64 run_id, EtlRunStatus status, const char *error_message);
+/*
+ * Ends it now; exactly one RUNNING row must be hit, else internal error.
+ * two_instants: see etl.run_log.
+ */
+extern void catalog_end_run(int64 run_id, EtlRunStatus status, const char *error_message,
+							bool two_instants);
 
 /*
  * Marks the runs of the pipeline that are RUNNING, other than "except", as
@@ -222,7 +227,43 @@ extern int	catalog_bury_runs(int32 pipeline_id, int64 except);
 extern bool catalog_find_run(int64 run_id, int32 *pipeline_id, Oid *owner,
 							 EtlRunStatus *status);
 
+/* A run that may be gone on from. */
+typedef struct PastRun
+{
+	int32		pipeline_id;
+	char	   *pipeline;
+	Oid			owner;
+	bool		dropped;		/* the pipeline is */
+	int32		version;
+	EtlRunStatus status;		/* as the row says it */
+	char	   *params;			/* JSON text, or NULL */
+	List	   *steps;			/* of char *; NIL: all */
+	bool		begun;			/* it had a step to execute */
+	int64		newer;			/* a run that has begun since; 0: none */
+	bool		survived;		/* the server has not crashed since it began */
+} PastRun;
+
+/* NULL if there is no such run. */
+extern PastRun *catalog_load_past_run(int64 run_id);
+
+/* A step that has succeeded in a run. */
+typedef struct PastStep
+{
+	int32		step_id;
+	int64		count_rows;		/* -1: none */
+	int64		table_size;		/* -1: none */
+	bool		read_sources;
+	int64		run_id;			/* the run that has executed it */
+} PastStep;
+
+extern List *catalog_load_past_steps(int64 run_id); /* of PastStep * */
+
 /* ---- attempts ---- */
+
+/* Inserts a step that was taken over from another run, as attempt 0. */
+extern void catalog_insert_reused(int64 run_id, const char *process_name,
+								  const PastStep *step);
+
 
 /* What an attempt cost and made. */
 typedef struct AttemptCost
@@ -236,6 +277,7 @@ typedef struct AttemptCost
 	int64		wal_bytes;
 	List	   *warnings;		/* of char *: what the user should know; NIL: NULL */
 	const char *plan;			/* JSON text; NULL: none kept */
+	bool		read_sources;	/* relations that the run has not made */
 } AttemptCost;
 
 /* Inserts an attempt as RUNNING, started now (clock), with MyProcPid. */

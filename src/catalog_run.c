@@ -146,6 +146,7 @@ catalog_load_durations(int32 pipeline_id)
 		" FROM (SELECT r.run_id FROM etl.run_data r WHERE r.pipeline_id = $1"
 		"       ORDER BY r.run_id DESC LIMIT 10) r"
 		" JOIN etl.attempt_data a ON a.run_id = r.run_id AND a.status = 'SUCCESS'"
+		"  AND a.attempt > 0"
 		" GROUP BY a.process_name",
 		.nargs = 1,
 		.argtypes = {INT4OID}
@@ -423,10 +424,11 @@ catalog_insert_run(const RunRow *run)
 	static EtlStatement statement = {
 		.sql = "INSERT INTO etl.run_data"
 		" (run_id, pipeline_id, version, requested_by, start_time, status, params, steps,"
-		"  step_count, pid)"
-		" VALUES ($1, $2, $3, $4, pg_catalog.clock_timestamp(), 'RUNNING', $5, $6, $7, $8)",
-		.nargs = 8,
-		.argtypes = {INT8OID, INT4OID, INT4OID, TEXTOID, JSONBOID, TEXTARRAYOID, INT4OID, INT4OID}
+		"  step_count, pid, resumes, token)"
+		" VALUES ($1, $2, $3, $4, pg_catalog.clock_timestamp(), 'RUNNING', $5, $6, $7, $8, $9,"
+		"  (SELECT s.token FROM etl.survival_data s))",
+		.nargs = 9,
+		.argtypes = {INT8OID, INT4OID, INT4OID, TEXTOID, JSONBOID, TEXTARRAYOID, INT4OID, INT4OID, INT8OID}
 	};
 	Params		params = {.n = 0};
 
@@ -439,23 +441,25 @@ catalog_insert_run(const RunRow *run)
 	params_put_list_or_null(&params, run->steps);
 	params_put_int32(&params, run->step_count);
 	params_put_int32(&params, run->pid);
+	params_put_int64_unless(&params, run->resumes, run->resumes == 0);
 	catalog_execute_write(&statement, &params);
 }
 
 void
-catalog_end_run(int64 run_id, EtlRunStatus status, const char *error_message)
+catalog_end_run(int64 run_id, EtlRunStatus status, const char *error_message, bool two_instants)
 {
 	static EtlStatement statement = {
 		.sql = "UPDATE etl.run_data SET end_time = pg_catalog.clock_timestamp(), status = $2,"
-		" error_message = $3 WHERE run_id = $1 AND status = 'RUNNING'",
-		.nargs = 3,
-		.argtypes = {INT8OID, TEXTOID, TEXTOID}
+		" error_message = $3, two_instants = $4 WHERE run_id = $1 AND status = 'RUNNING'",
+		.nargs = 4,
+		.argtypes = {INT8OID, TEXTOID, TEXTOID, BOOLOID}
 	};
 	Params		params = {.n = 0};
 
 	params_put_int64(&params, run_id);
 	params_put_text(&params, run_status_words[status]);
 	params_put_text(&params, error_message);
+	params_put_bool(&params, two_instants);
 	if (catalog_execute_write(&statement, &params) != 1)
 		elog(ERROR, "run " INT64_FORMAT " is not logged as running", run_id);
 }
@@ -533,7 +537,122 @@ catalog_find_run(int64 run_id, int32 *pipeline_id, Oid *owner, EtlRunStatus *sta
 	return found;
 }
 
+/* ---- runs to go on from ---- */
+
+/*
+ * Which run was the last one is a matter of when they began: a number may have been
+ * given away long before.
+ */
+PastRun *
+catalog_load_past_run(int64 run_id)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT r.pipeline_id, p.pipeline, p.owner, p.dropped_at IS NOT NULL, r.version,"
+		" r.status, r.params::text, r.steps, r.step_count > 0,"
+		" (SELECT n.run_id FROM etl.run_data n WHERE n.pipeline_id = r.pipeline_id"
+		"   AND (n.start_time, n.run_id) > (r.start_time, r.run_id) AND n.step_count > 0"
+		"  ORDER BY n.start_time DESC, n.run_id DESC LIMIT 1),"
+		" r.token = (SELECT s.token FROM etl.survival_data s)"
+		" FROM etl.run_data r JOIN etl.pipeline_data p ON p.pipeline_id = r.pipeline_id"
+		" WHERE r.run_id = $1",
+		.nargs = 1,
+		.argtypes = {INT8OID}
+	};
+	Params		params = {.n = 0};
+	EtlSpi		spi;
+	PastRun    *run = NULL;
+
+	params_put_int64(&params, run_id);
+
+	etl_spi_begin(&spi);
+	if (catalog_execute(&statement, &params, true) > 0)
+	{
+		Row			row;
+
+		MemoryContextSwitchTo(spi.caller);
+		run = palloc0(sizeof(PastRun));
+		row_open(&row, 0);
+		run->pipeline_id = row_get_int32(&row, 0);
+		run->pipeline = row_get_text(&row);
+		run->owner = row_get_oid(&row);
+		run->dropped = row_get_bool(&row, false);
+		run->version = row_get_int32(&row, 0);
+		run->status = catalog_word_index(row_get_text(&row), run_status_words,
+										 lengthof(run_status_words));
+		run->params = row_get_text(&row);
+		run->steps = row_get_list(&row);
+		run->begun = row_get_bool(&row, false);
+		run->newer = row_get_int64(&row, 0);
+		run->survived = row_get_bool(&row, false);
+	}
+	etl_spi_end(&spi);
+
+	return run;
+}
+
+List *
+catalog_load_past_steps(int64 run_id)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT a.step_id, a.count_rows, a.table_size, a.read_sources,"
+		" COALESCE(a.reused_from, a.run_id)"
+		" FROM etl.attempt_data a WHERE a.run_id = $1 AND a.status = 'SUCCESS'",
+		.nargs = 1,
+		.argtypes = {INT8OID}
+	};
+	Params		params = {.n = 0};
+	EtlSpi		spi;
+	List	   *steps = NIL;
+	uint64		n;
+
+	params_put_int64(&params, run_id);
+
+	etl_spi_begin(&spi);
+	n = catalog_execute(&statement, &params, true);
+	MemoryContextSwitchTo(spi.caller);
+	for (uint64 i = 0; i < n; i++)
+	{
+		PastStep   *step = palloc(sizeof(PastStep));
+		Row			row;
+
+		row_open(&row, i);
+		step->step_id = row_get_int32(&row, 0);
+		step->count_rows = row_get_int64(&row, -1);
+		step->table_size = row_get_int64(&row, -1);
+		step->read_sources = row_get_bool(&row, false);
+		step->run_id = row_get_int64(&row, 0);
+		steps = lappend(steps, step);
+	}
+	etl_spi_end(&spi);
+
+	return steps;
+}
+
 /* ---- attempts ---- */
+
+void
+catalog_insert_reused(int64 run_id, const char *process_name, const PastStep *step)
+{
+	static EtlStatement statement = {
+		.sql = "INSERT INTO etl.attempt_data"
+		" (run_id, step_id, process_name, attempt, start_time, end_time, status,"
+		"  count_rows, table_size, read_sources, reused_from)"
+		" SELECT $1, $2, $3, 0, t.now, t.now, 'SUCCESS', $4, $5, $6, $7"
+		" FROM pg_catalog.clock_timestamp() AS t(now)",
+		.nargs = 7,
+		.argtypes = {INT8OID, INT4OID, TEXTOID, INT8OID, INT8OID, BOOLOID, INT8OID}
+	};
+	Params		params = {.n = 0};
+
+	params_put_int64(&params, run_id);
+	params_put_int32(&params, step->step_id);
+	params_put_text(&params, process_name);
+	params_put_int64_unless(&params, step->count_rows, step->count_rows < 0);
+	params_put_int64_unless(&params, step->table_size, step->table_size < 0);
+	params_put_bool(&params, step->read_sources);
+	params_put_int64(&params, step->run_id);
+	catalog_execute_write(&statement, &params);
+}
 
 static void
 put_cost(Params *params, const AttemptCost *cost)
@@ -581,11 +700,11 @@ catalog_attempt_succeeded(int64 run_id, int32 step_id, int attempt, const Attemp
 		.sql = "UPDATE etl.attempt_data SET end_time = pg_catalog.clock_timestamp(),"
 		" status = 'SUCCESS', count_rows = $4, table_size = $5, shared_blks_hit = $6,"
 		" shared_blks_read = $7, temp_blks_read = $8, temp_blks_written = $9, wal_bytes = $10,"
-		" warnings = $11, plan = $12::json"
+		" warnings = $11, plan = $12::json, read_sources = $13"
 		" WHERE run_id = $1 AND step_id = $2 AND attempt = $3 AND status = 'RUNNING'",
-		.nargs = 12,
+		.nargs = 13,
 		.argtypes = {INT8OID, INT4OID, INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
-		INT8OID, INT8OID, TEXTARRAYOID, TEXTOID}
+		INT8OID, INT8OID, TEXTARRAYOID, TEXTOID, BOOLOID}
 	};
 	Params		params = {.n = 0};
 
@@ -593,6 +712,7 @@ catalog_attempt_succeeded(int64 run_id, int32 step_id, int attempt, const Attemp
 	params_put_int32(&params, step_id);
 	params_put_int32(&params, attempt);
 	put_cost(&params, cost);
+	params_put_bool(&params, cost->read_sources);
 	if (catalog_execute_write(&statement, &params) != 1)
 		elog(ERROR, "attempt %d of step %d of run " INT64_FORMAT " is not logged as running",
 			 attempt, step_id, run_id);

@@ -36,6 +36,7 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "publish.h"
+#include "resume.h"
 #include "runstate.h"
 #include "security.h"
 #include "session.h"
@@ -65,7 +66,7 @@
 #define PUBLISH_PATIENT_FROM_MS	80
 #define PUBLISH_PATIENCE_MS		100
 
-/* For how long a run that ends waits for those who read its staging tables. */
+/* For how long a run that has succeeded waits for those who read its staging tables. */
 #define CLEAN_UP_TRIES			20
 #define CLEAN_UP_RETRY_MS		100
 
@@ -154,7 +155,6 @@ coordinator_load(RunState *run)
 	}
 	pipeline_check_targets(run->graph, run->selected);
 
-	run->dag = dag_run_create(run->graph->dag, run->selected, run->pipeline->staged);
 	run->steps = palloc0(sizeof(RunStep) * Max(1, run->graph->nsteps));
 	for (int i = 0; i < run->graph->nsteps; i++)
 	{
@@ -181,6 +181,7 @@ coordinator_write_row(RunState *run, int64 run_id, int step_count)
 	row.steps = run->request->steps;
 	row.step_count = step_count;
 	row.pid = MyProcPid;
+	row.resumes = run->request->resumes;
 	catalog_insert_run(&row);
 }
 
@@ -200,6 +201,7 @@ coordinator_insert_run(RunState *run)
 	run->lost_outputs = catalog_load_lost() != NIL;
 
 	coordinator_write_row(run, run->run_id, run->nselected);
+	resume_log(run);
 	runstate_commit(run);
 
 	SetConfigOption("application_name",
@@ -234,7 +236,7 @@ coordinator_share(RunState *run)
 		}
 	}
 	one_instant = palloc(sizeof(bool) * Max(1, run->graph->nsteps));
-	run->ninstant = pipeline_mark_one_instant(run->graph, run->selected, one_instant);
+	run->ninstant = pipeline_mark_one_instant(run->graph, run->executed, one_instant);
 	for (int i = 0; i < run->graph->nsteps; i++)
 		run->steps[i].one_instant = one_instant[i];
 	run->shared = shm_create(Max(1, Min(nslots, run->nselected)), selected, run->nselected,
@@ -282,7 +284,7 @@ coordinator_log_unbegun(RunState *run, EtlRunStatus status, const char *message)
 		}
 	}
 	coordinator_write_row(run, run->request->run_id, 0);
-	catalog_end_run(run->request->run_id, status, message);
+	catalog_end_run(run->request->run_id, status, message, false);
 	runstate_commit(run);
 }
 
@@ -341,8 +343,16 @@ coordinator_begin_run(RunState *run)
 			coordinator_load(run);
 			/* what a crashed run left may be in use */
 			runstate_allow_interrupts();
-			run->staging = staging_create(run->request->pipeline_id, run->request->owner);
+			if (run->request->resumes != 0)
+				resume_take_over(run);
+			else
+			{
+				run->staging = staging_create(run->request->pipeline_id, run->request->owner);
+				run->executed = run->selected;
+			}
 			runstate_forbid_interrupts();
+			MemoryContextSwitchTo(run->context);
+			run->dag = dag_run_create(run->graph->dag, run->executed, run->pipeline->staged);
 			coordinator_insert_run(run);
 			begun = true;
 		}
@@ -497,7 +507,7 @@ coordinator_try_publish(RunState *run, bool patient, PublishObstacle *obstacle)
 		return false;
 	publish_exchange(&set);
 	coordinator_leave_staging(run, &set);
-	catalog_end_run(run->run_id, ETL_RUN_SUCCESS, NULL);
+	catalog_end_run(run->run_id, ETL_RUN_SUCCESS, NULL, resume_spans_instants(run));
 	coordinator_notify(run, ETL_RUN_SUCCESS);
 	if (!publish_finish(&set, obstacle))
 		return false;
@@ -648,12 +658,13 @@ coordinator_guard(RunState *run, void (*part) (RunState *), const char *what)
 
 /* ---- ending ---- */
 
+/* Gives back the storage that the published tables had before. */
 static void
 coordinator_clean_up(RunState *run)
 {
 	PG_TRY();
 	{
-		for (int i = 0; !staging_drop(run->staging, false) && i < CLEAN_UP_TRIES; i++)
+		for (int i = 0; !staging_try_drop(run->staging) && i < CLEAN_UP_TRIES; i++)
 			runstate_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													  CLEAN_UP_RETRY_MS));
 	}
@@ -706,12 +717,17 @@ coordinator_end_run(RunState *run)
 		pool_shutdown(run->pool);
 	if (run->holder != NULL)
 		holder_shutdown(run->holder);
-	if (run->verdict != ETL_RUN_SUCCESS || run->staging_left)
-		coordinator_clean_up(run);
-	if (run->verdict != ETL_RUN_SUCCESS)
+	if (run->verdict == ETL_RUN_SUCCESS)
 	{
+		if (run->staging_left)
+			coordinator_clean_up(run);
+	}
+	else
+	{
+		/* what the steps have made stays: etl.resume may go on from there */
 		runstate_begin(run);
-		catalog_end_run(run->run_id, run->verdict, run->reason.message);
+		catalog_end_run(run->run_id, run->verdict, run->reason.message,
+						resume_spans_instants(run));
 		coordinator_notify(run, run->verdict);
 		runstate_commit(run);
 	}

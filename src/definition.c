@@ -27,6 +27,7 @@
 #include "refs.h"
 #include "retry.h"
 #include "security.h"
+#include "staging.h"
 #include "stepcheck.h"
 #include "stepindex.h"
 
@@ -605,6 +606,7 @@ etl_drop_pipeline(PG_FUNCTION_ARGS)
 				 errhint("Wait for the run to end, or cancel it with etl.cancel().")));
 	if (drop_tables)
 		drop_outputs(pipeline->id);
+	staging_drop_all(pipeline->id);
 	catalog_drop_pipeline(pipeline->id);
 
 	PG_RETURN_VOID();

@@ -248,6 +248,7 @@ pool_assign(Pool *pool, PoolWorker *worker, int step, int32 step_id, int attempt
 	slot->relid = InvalidOid;
 	slot->count_rows = -1;
 	slot->table_size = -1;
+	slot->read_sources = false;
 	pg_atomic_write_u32(&slot->stop, STOP_NONE);
 
 	worker->alive = true;
@@ -281,6 +282,7 @@ pool_fill_outcome(PoolWorker *worker, bool lost, PoolOutcome *outcome)
 	outcome->relid = slot->relid;
 	outcome->count_rows = slot->count_rows;
 	outcome->table_size = slot->table_size;
+	outcome->read_sources = slot->read_sources;
 	if (!lost)
 		return;
 

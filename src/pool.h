@@ -30,6 +30,7 @@ typedef struct PoolOutcome
 	Oid			relid;
 	int64		count_rows;
 	int64		table_size;
+	bool		read_sources;
 } PoolOutcome;
 
 /*

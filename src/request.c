@@ -73,6 +73,8 @@ typedef struct RequestHeader
 	RunSettings settings;
 	bool		waits;
 	int64		run_id;
+	int64		resumes;
+	bool		reuse;
 	TransactionId after;
 	int			nancestors;
 	int			ancestors[ETL_MAX_NESTING];
@@ -153,6 +155,8 @@ request_create_segment(const RunRequest *request, RequestHeader **header, shm_mq
 	(*header)->settings = request->settings;
 	(*header)->waits = request->waits;
 	(*header)->run_id = request->run_id;
+	(*header)->resumes = request->resumes;
+	(*header)->reuse = request->reuse;
 	(*header)->after = request->after;
 	(*header)->nancestors = request->nancestors;
 	memcpy((*header)->ancestors, request->ancestors, sizeof(request->ancestors));
@@ -356,6 +360,8 @@ request_attach(dsm_handle handle, RunRequest **result)
 	request->settings = server->header->settings;
 	request->waits = server->header->waits;
 	request->run_id = server->header->run_id;
+	request->resumes = server->header->resumes;
+	request->reuse = server->header->reuse;
 	request->after = server->header->after;
 	request->nancestors = server->header->nancestors;
 	memcpy(request->ancestors, server->header->ancestors, sizeof(request->ancestors));

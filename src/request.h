@@ -28,6 +28,8 @@ typedef struct RunRequest
 	RunSettings settings;		/* the caller's */
 	bool		waits;			/* the caller waits until the run has ended */
 	int64		run_id;			/* 0: the coordinator takes a new one */
+	int64		resumes;		/* go on from this run; 0: begin anew */
+	bool		reuse;			/* then: even with what has read sources */
 	TransactionId after;		/* start when this transaction has committed, and
 								 * never if it aborts; Invalid: at once */
 	int			nancestors;		/* where the caller is a step: the sessions that */

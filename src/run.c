@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * run.c
- *	  etl.run, etl.start, etl.wait, etl.cancel, etl.param, etl.run_status.
+ *	  etl.run, etl.start, etl.resume, etl.wait, etl.cancel, etl.param, etl.run_status.
  *
  * The caller's part of a run: check what is asked for, launch the coordinator,
  * pass on what it says.  Everything that can be known to be wrong is an error
@@ -29,6 +29,7 @@
 #include "miscadmin.h"
 #include "pipeline.h"
 #include "request.h"
+#include "resume.h"
 #include "run.h"
 #include "security.h"
 #include "session.h"
@@ -41,9 +42,11 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "worker.h"
 
 PG_FUNCTION_INFO_V1(etl_run);
 PG_FUNCTION_INFO_V1(etl_start);
+PG_FUNCTION_INFO_V1(etl_resume);
 PG_FUNCTION_INFO_V1(etl_wait);
 PG_FUNCTION_INFO_V1(etl_cancel);
 PG_FUNCTION_INFO_V1(etl_param);
@@ -74,18 +77,63 @@ run_null_argument(const char *name)
 			 errmsg("argument \"%s\" must not be null", name)));
 }
 
+static void
+run_check_nothing_written(const char *function, const char *hint)
+{
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("%s cannot be called in a transaction that has written anything", function),
+				 errdetail("The run's processes could not see what is not committed, neither definitions nor data."),
+				 errhint("%s", hint)));
+}
+
 /*
- * Reads the arguments that etl.run and etl.start share, and refuses at once
- * whatever the coordinator would refuse.
+ * Refuses at once whatever the coordinator would refuse of a request for these
+ * steps of this version (0: the newest), and completes the request.
  */
+static void
+run_complete_request(RunRequest *request, const Pipeline *pipeline, int32 version)
+{
+	PipelineGraph *graph = pipeline_load_graph(pipeline->id, version);
+	bool	   *selected = NULL;
+	const int  *waiting;
+
+	if (graph->nsteps == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("version %d of pipeline \"%s\" has no steps",
+						graph->pipeline->version, pipeline->name),
+				 errhint("Add steps with etl.add_step.")));
+	if (request->steps != NIL)
+	{
+		selected = pipeline_select(graph, request->steps);
+		pipeline_check_unselected(graph, selected);
+	}
+	pipeline_check_targets(graph, selected);
+	pipeline_check_snapshot(graph, selected);
+
+	request->pipeline_id = pipeline->id;
+	request->version = graph->pipeline->version;
+	request->owner = pipeline->owner;
+	request->requested_by = GetUserId();
+	guc_run_settings(&request->settings);
+	request->nancestors = session_waiting(&waiting);
+	if (request->nancestors >= ETL_MAX_NESTING)
+		ereport(ERROR,
+				(errcode(ERRCODE_STATEMENT_TOO_COMPLEX),
+				 errmsg("runs that are started by steps of other runs are nested too deeply"),
+				 errdetail("The limit is %d.", ETL_MAX_NESTING)));
+	if (request->nancestors > 0)
+		memcpy(request->ancestors, waiting, sizeof(int) * request->nancestors);
+}
+
+/* Reads the arguments that etl.run and etl.start share. */
 static RunRequest *
 run_read_arguments(FunctionCallInfo fcinfo, char **pipeline_name)
 {
 	RunRequest *request = palloc0(sizeof(RunRequest));
 	Pipeline   *pipeline;
-	PipelineGraph *graph;
-	bool	   *selected = NULL;
-	const int  *waiting;
 	int32		version = 0;
 
 	if (PG_ARGISNULL(0))
@@ -121,34 +169,7 @@ run_read_arguments(FunctionCallInfo fcinfo, char **pipeline_name)
 				 errdetail("The run that it would wait for may be its own, or be waiting for that."),
 				 errhint("Use on_conflict => 'error' or 'skip' there.")));
 
-	graph = pipeline_load_graph(pipeline->id, version);
-	if (graph->nsteps == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("version %d of pipeline \"%s\" has no steps",
-						graph->pipeline->version, pipeline->name),
-				 errhint("Add steps with etl.add_step.")));
-	if (request->steps != NIL)
-	{
-		selected = pipeline_select(graph, request->steps);
-		pipeline_check_unselected(graph, selected);
-	}
-	pipeline_check_targets(graph, selected);
-	pipeline_check_snapshot(graph, selected);
-
-	request->pipeline_id = pipeline->id;
-	request->version = graph->pipeline->version;
-	request->owner = pipeline->owner;
-	request->requested_by = GetUserId();
-	guc_run_settings(&request->settings);
-	request->nancestors = session_waiting(&waiting);
-	if (request->nancestors >= ETL_MAX_NESTING)
-		ereport(ERROR,
-				(errcode(ERRCODE_STATEMENT_TOO_COMPLEX),
-				 errmsg("runs that are started by steps of other runs are nested too deeply"),
-				 errdetail("The limit is %d.", ETL_MAX_NESTING)));
-	if (request->nancestors > 0)
-		memcpy(request->ancestors, waiting, sizeof(int) * request->nancestors);
+	run_complete_request(request, pipeline, version);
 	*pipeline_name = pipeline->name;
 	return request;
 }
@@ -240,15 +261,11 @@ etl_run(PG_FUNCTION_ARGS)
 	int64		run_id;
 
 	security_check_may_start("etl.run()");
-	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("etl.run cannot be called in a transaction that has written anything"),
-				 errdetail("The run's processes could not see what is not committed, neither definitions nor data."),
-				 errhint("Commit first, or use etl.start, which starts the run when this transaction commits.")));
+	run_check_nothing_written("etl.run", "Commit first, or use etl.start, which starts the run when this transaction commits.");
 
 	request = run_read_arguments(fcinfo, &pipeline);
 	request->waits = true;
+	worker_before_other_run();
 	run_id = run_follow(request_launch(request, true), false, pipeline);
 	if (run_id == 0)
 		PG_RETURN_NULL();
@@ -447,6 +464,41 @@ run_unknown(int64 run_id)
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("run " INT64_FORMAT " does not exist", run_id),
 			 errhint("etl.run_log has the runs of your pipelines.")));
+}
+
+Datum
+etl_resume(PG_FUNCTION_ARGS)
+{
+	RunRequest *request = palloc0(sizeof(RunRequest));
+	PastRun    *past;
+	Pipeline   *pipeline;
+	int64		run_id;
+	EtlRunStatus status;
+
+	security_check_may_start("etl.resume()");
+	run_check_nothing_written("etl.resume", "Commit first.");
+	run_id = run_id_argument(fcinfo);
+	if (PG_ARGISNULL(1))
+		run_null_argument("reuse");
+
+	if (!run_find(run_id, &status))
+		run_unknown(run_id);
+	past = resume_find(run_id);
+	pipeline = past ? catalog_load_pipeline(past->pipeline_id, past->version) : NULL;
+	if (pipeline == NULL)
+		run_unknown(run_id);	/* it has just gone */
+	security_check_worker_role(pipeline->owner, pipeline->name);
+
+	request->params = past->params;
+	request->steps = past->steps;
+	request->conflict = ETL_CONFLICT_ERROR;
+	request->resumes = run_id;
+	request->reuse = PG_GETARG_BOOL(1);
+	request->waits = true;
+	run_complete_request(request, pipeline, past->version);
+	worker_before_other_run();
+	run_id = run_follow(request_launch(request, true), false, pipeline->name);
+	PG_RETURN_INT64(run_id);
 }
 
 /*

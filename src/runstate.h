@@ -29,7 +29,10 @@ typedef struct RunStep
 	int64		count_rows;
 	int64		table_size;
 	bool		dropped;		/* keep => false, and nobody needs it any more */
+	bool		wanted;			/* a step that reads it did not succeed: see etl.resume */
 	bool		one_instant;	/* it reads under the run's snapshot */
+	PastStep   *reused;			/* it was taken over; NULL: it is the run's own */
+	bool		reused_derived; /* it knows something of the sources */
 } RunStep;
 
 typedef struct RunState
@@ -42,6 +45,7 @@ typedef struct RunState
 	PipelineGraph *graph;
 	Pipeline   *pipeline;
 	bool	   *selected;		/* NULL: all */
+	bool	   *executed;		/* of those the ones that were not taken over; NULL: all */
 	int			nselected;
 	DagRun	   *dag;
 	RunStep    *steps;
@@ -58,6 +62,7 @@ typedef struct RunState
 	bool		snapshot_used;	/* steps have been started since it was taken */
 	int			holder_failures;	/* in a row: it ended before it was used */
 	TimestampTz holder_again_at;	/* no process slot was free for it: not before */
+	bool		read_sources;	/* some step of its own has */
 	int			stuck_at;		/* nended when all workers last waited for it; -1 */
 	pairingheap *retries;		/* of RunStep, the earliest first */
 	int			nretries;

@@ -64,6 +64,8 @@ scheduler_tell_ended(RunState *run, int step, const char *status, const char *me
 		appendStringInfo(&line, ", %s", runstate_seconds(rs->started));
 	if (rs->attempts > 1)
 		appendStringInfo(&line, ", %d attempts", rs->attempts);
+	if (rs->reused != NULL)
+		appendStringInfo(&line, ", reused from run " INT64_FORMAT, rs->reused->run_id);
 	runstate_tell(run, REQUEST_NOTICE, 0, line.data, message, NULL);
 }
 
@@ -84,7 +86,7 @@ scheduler_release(RunState *run, int step)
 {
 	RunStep    *rs = &run->steps[step];
 
-	if (run->graph->steps[step]->keep || rs->dropped || !OidIsValid(rs->relid) ||
+	if (run->graph->steps[step]->keep || rs->dropped || rs->wanted || !OidIsValid(rs->relid) ||
 		dag_run_pending_readers(run->dag, step) > 0)
 		return;
 	/* if somebody is reading it, it has to stay until the run is published */
@@ -101,6 +103,17 @@ scheduler_release_inputs(RunState *run, int step)
 
 	for (int i = 0; i < n; i++)
 		scheduler_release(run, upstream[i]);
+}
+
+/* The step did not succeed: whoever resumes the run needs what it reads. */
+static void
+scheduler_keep_inputs(RunState *run, int step)
+{
+	const int  *upstream;
+	int			n = dag_upstream(run->graph->dag, step, &upstream);
+
+	for (int i = 0; i < n; i++)
+		run->steps[upstream[i]].wanted = true;
 }
 
 /* Steps that end without having been tried, in one transaction. */
@@ -133,7 +146,22 @@ scheduler_unstarted(RunState *run, int n, const int *steps, EtlStepStatus status
 	runstate_commit(run);
 
 	for (int i = 0; i < n; i++)
-		scheduler_release_inputs(run, steps[i]);
+		scheduler_keep_inputs(run, steps[i]);
+}
+
+/* Steps that were taken over from an earlier run have ended before this one began. */
+static void
+scheduler_take_over(RunState *run)
+{
+	for (int i = 0; i < run->graph->nsteps; i++)
+	{
+		if (run->steps[i].reused == NULL)
+			continue;
+		run->nended++;
+		run->nsucceeded++;
+		scheduler_tell_ended(run, i, "SUCCESS", NULL);
+		MemoryContextReset(run->tick_context);
+	}
 }
 
 /* The worker could not say how its attempt ended, so we do. */
@@ -162,6 +190,7 @@ scheduler_step_succeeded(RunState *run, const PoolOutcome *outcome)
 	rs->relid = outcome->relid;
 	rs->count_rows = outcome->count_rows;
 	rs->table_size = outcome->table_size;
+	run->read_sources = run->read_sources || outcome->read_sources;
 	scheduler_ended(run, outcome->step);
 	run->nsucceeded++;
 	dag_run_succeeded(run->dag, outcome->step);
@@ -203,7 +232,7 @@ scheduler_step_failed(RunState *run, const PoolOutcome *outcome)
 		MemoryContextSwitchTo(oldcontext);
 	}
 	scheduler_unstarted(run, nskipped, skipped, ETL_STEP_SKIPPED);
-	scheduler_release_inputs(run, outcome->step);
+	scheduler_keep_inputs(run, outcome->step);
 }
 
 /* The attempt's row says that another one follows, but the run is being ended. */
@@ -620,6 +649,8 @@ scheduler_run(RunState *run)
 
 	run->retries = pairingheap_allocate(scheduler_compare_retries, NULL);
 	run->stuck_at = -1;
+	MemoryContextSwitchTo(run->tick_context);
+	scheduler_take_over(run);
 
 	for (;;)
 	{

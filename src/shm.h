@@ -108,6 +108,7 @@ typedef struct WorkerSlot
 	Oid			relid;			/* the step's table; Invalid for a command */
 	int64		count_rows;		/* -1: none */
 	int64		table_size;		/* -1: none */
+	bool		read_sources;	/* relations that the run has not made */
 } WorkerSlot;
 
 typedef struct RunShared

@@ -44,13 +44,50 @@
  */
 #define STAGING_DROP_BATCH		200
 
+static void
+staging_name(int32 pipeline_id, char *name)
+{
+	snprintf(name, NAMEDATALEN, "pg_etl_staging_%d", pipeline_id);
+}
+
+Oid
+staging_find(int32 pipeline_id)
+{
+	char		name[NAMEDATALEN];
+
+	staging_name(pipeline_id, name);
+	return get_namespace_oid(name, true);
+}
+
+/* list_member_oid, for an ascending list that may be long. */
+static bool
+staging_is_among(const List *relids, Oid relid)
+{
+	int			low = 0;
+	int			high = list_length(relids) - 1;
+
+	while (low <= high)
+	{
+		int			middle = low + (high - low) / 2;
+		Oid			found = list_nth_oid(relids, middle);
+
+		if (found == relid)
+			return true;
+		if (found < relid)
+			low = middle + 1;
+		else
+			high = middle - 1;
+	}
+	return false;
+}
+
 /*
  * Relations of a schema that can be dropped by themselves: no indexes, no TOAST,
  * no partitions; no composite types and no sequences, which may be parts of
  * something else, and are few enough to go with the schema.
  */
 static List *
-staging_relations(Oid staging, int limit)
+staging_relations(Oid staging, const List *keep, int limit)
 {
 	Relation	pg_class = table_open(RelationRelationId, AccessShareLock);
 	List	   *result = NIL;
@@ -67,7 +104,8 @@ staging_relations(Oid staging, int limit)
 
 		if (form->relkind != RELKIND_INDEX && form->relkind != RELKIND_PARTITIONED_INDEX &&
 			form->relkind != RELKIND_TOASTVALUE && form->relkind != RELKIND_COMPOSITE_TYPE &&
-			form->relkind != RELKIND_SEQUENCE && !form->relispartition)
+			form->relkind != RELKIND_SEQUENCE && !form->relispartition &&
+			!staging_is_among(keep, form->oid))
 			result = lappend_oid(result, form->oid);
 	}
 	systable_endscan(scan);
@@ -97,8 +135,12 @@ staging_try_lock(Oid relid, Oid *busy)
 	return true;
 }
 
-bool
-staging_drop(Oid staging, bool wait)
+/*
+ * In batches; with the last one the schema itself goes, too, where nothing is to be
+ * kept.  False where a table is being used and that is not waited for: it stays.
+ */
+static bool
+staging_drop_tables(Oid staging, const List *keep, bool with_schema, bool wait)
 {
 	for (;;)
 	{
@@ -111,7 +153,7 @@ staging_drop(Oid staging, bool wait)
 		StartTransactionCommand();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		objects = new_object_addresses();
-		relations = staging_relations(staging, STAGING_DROP_BATCH);
+		relations = staging_relations(staging, keep, STAGING_DROP_BATCH);
 		last = list_length(relations) < STAGING_DROP_BATCH;
 		foreach(lc, relations)
 		{
@@ -125,7 +167,7 @@ staging_drop(Oid staging, bool wait)
 			ObjectAddressSet(object, RelationRelationId, lfirst_oid(lc));
 			add_exact_object_address(&object, objects);
 		}
-		if (last && !in_use)
+		if (last && with_schema && !in_use)
 		{
 			ObjectAddress object;
 
@@ -140,6 +182,45 @@ staging_drop(Oid staging, bool wait)
 		if (last || in_use)
 			return !in_use;
 	}
+}
+
+void
+staging_drop_others(Oid staging, const List *keep)
+{
+	(void) staging_drop_tables(staging, keep, false, true);
+}
+
+bool
+staging_try_drop(Oid staging)
+{
+	return staging_drop_tables(staging, NIL, true, false);
+}
+
+void
+staging_drop_all(int32 pipeline_id)
+{
+	Oid			staging = staging_find(pipeline_id);
+	ObjectAddress object;
+
+	if (!OidIsValid(staging))
+		return;
+	ObjectAddressSet(object, NamespaceRelationId, staging);
+	performDeletion(&object, DROP_CASCADE,
+					PERFORM_DELETION_INTERNAL | PERFORM_DELETION_QUIETLY);
+}
+
+bool
+staging_table_is_logged(Oid relid)
+{
+	ListCell   *lc;
+
+	/* a partitioned table itself is always a logged one */
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+	{
+		if (get_rel_persistence(lfirst_oid(lc)) != RELPERSISTENCE_PERMANENT)
+			return false;
+	}
+	return true;
 }
 
 /*
@@ -165,9 +246,9 @@ staging_find_stray(Oid staging, const List *tables)
 		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
 		ObjectAddress object;
 
-		if ((form->classid == RelationRelationId && list_member_oid(tables, form->objid)) ||
+		if ((form->classid == RelationRelationId && staging_is_among(tables, form->objid)) ||
 			(form->classid == StatisticExtRelationId &&
-			 list_member_oid(tables, StatisticsGetRelation(form->objid, true))))
+			 staging_is_among(tables, StatisticsGetRelation(form->objid, true))))
 			continue;
 		ObjectAddressSubSet(object, form->classid, form->objid, form->objsubid);
 		stray = getObjectDescription(&object, true);
@@ -180,8 +261,12 @@ staging_find_stray(Oid staging, const List *tables)
 void
 staging_check_strays(Oid staging, const List *tables)
 {
-	char	   *stray = staging_find_stray(staging, tables);
+	List	   *ascending = list_copy(tables);
+	char	   *stray;
 
+	list_sort(ascending, list_oid_cmp);
+	stray = staging_find_stray(staging, ascending);
+	list_free(ascending);
 	if (stray != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
@@ -218,14 +303,14 @@ staging_create(int32 pipeline_id, Oid owner)
 	char		name[NAMEDATALEN];
 	Oid			staging;
 
-	snprintf(name, sizeof(name), "pg_etl_staging_%d", pipeline_id);
+	staging_name(pipeline_id, name);
 
 	StartTransactionCommand();
 	staging = get_namespace_oid(name, true);
 	CommitTransactionCommand();
 
 	if (OidIsValid(staging))
-		(void) staging_drop(staging, true);
+		(void) staging_drop_tables(staging, NIL, true, true);
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());

@@ -3,8 +3,9 @@
  * staging.h
  *	  The schema that a run builds its tables in.
  *
- * One for each pipeline, owned by the pipeline's owner; it is there only while
- * a run is on, or after a crash until the pipeline's next run.
+ * One for each pipeline, owned by the pipeline's owner; it is there while a run is
+ * on and, if that does not succeed, until the pipeline's next one, which may go on
+ * from what it finds there.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,17 +16,31 @@
 #include "nodes/pg_list.h"
 
 /*
- * Makes the schema, empty, and commits.  What a crashed run left there is
- * dropped first.  Outside a transaction, as the pipeline's owner.
+ * Makes the schema, empty, and commits.  What a run that did not succeed has left
+ * there is dropped first.  Outside a transaction, as the pipeline's owner.
  */
 extern Oid	staging_create(int32 pipeline_id, Oid owner);
 
+/* The pipeline's schema; InvalidOid if there is none. */
+extern Oid	staging_find(int32 pipeline_id);
+
 /*
- * Drops the schema with all that is in it, in transactions of its own.  wait:
- * until nobody uses any of it; otherwise what somebody is using stays, and with
- * it the schema: then it returns false.
+ * Drops the tables but for those to be kept (Oids, ascending), in transactions of its
+ * own; waits until nobody uses them.
  */
-extern bool staging_drop(Oid staging, bool wait);
+extern void staging_drop_others(Oid staging, const List *keep);
+
+/*
+ * Drops the schema with all that is in it, in transactions of its own.  False where
+ * somebody is using a table: that one stays, and the schema with it.
+ */
+extern bool staging_try_drop(Oid staging);
+
+/* Drops the schema, if it is there, with all that is in it, in this transaction. */
+extern void staging_drop_all(int32 pipeline_id);
+
+/* Are the table and all of its partitions logged, so that a crash leaves their rows? */
+extern bool staging_table_is_logged(Oid relid);
 
 /*
  * Locks a table and its partitions, to be dropped or moved in the current

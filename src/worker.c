@@ -321,8 +321,14 @@ worker_execute(Attempt *attempt)
 							step->kind == ETL_STEP_COMMAND_ALONE);
 
 	session_settle();
-	if (attempt->slot->one_instant)
-		source_check(planwatch_relations(), worker_run->staging);
+	if (step->kind == ETL_STEP_QUERY)
+	{
+		List	   *relids = planwatch_relations();
+
+		attempt->cost.read_sources = source_is_among(relids, worker_run->staging);
+		if (attempt->slot->one_instant)
+			source_check(relids, worker_run->staging);
+	}
 }
 
 static void
@@ -335,7 +341,7 @@ worker_watch(const Attempt *attempt)
 	wanted.timing = worker_run->settings.plan_timing;
 	wanted.broadcast = attempt->step->broadcast;
 	wanted.lost = attempt->lost;
-	wanted.relations = attempt->slot->one_instant;
+	wanted.relations = attempt->step->kind == ETL_STEP_QUERY;
 	planwatch_begin(&wanted);
 }
 
@@ -581,6 +587,7 @@ worker_make_attempt(WorkerSlot *slot)
 		slot->relid = attempt->relid;
 		slot->count_rows = attempt->cost.count_rows;
 		slot->table_size = attempt->cost.table_size;
+		slot->read_sources = attempt->cost.read_sources;
 	}
 	PG_CATCH();
 	{
@@ -637,6 +644,15 @@ worker_start(const WorkerStart *start)
 	CommitTransactionCommand();
 	if (worker_pipeline == NULL)
 		elog(ERROR, "pipeline %d has no version %d", worker_run->pipeline_id, worker_run->version);
+}
+
+void
+worker_before_other_run(void)
+{
+	if (worker_run == NULL || worker_run->holder.pid == 0)
+		return;
+	pg_atomic_write_u32(&worker_run->holder.give_way, 1);
+	SetLatch(&worker_run->holder.proc->procLatch);
 }
 
 void

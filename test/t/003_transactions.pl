@@ -255,7 +255,7 @@ for my $cancel (0, 1)
 {
 	$job = begin_sql($node, "SELECT etl.run('staged')");
 	step_pid($node, 'reader');
-	my $staging = one($node, "SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname LIKE 'pg\\_etl\\_staging\\_%'");
+	my $staging = one($node, "SELECT 'pg_etl_staging_' || pipeline_id FROM etl.pipeline_data WHERE pipeline = 'staged'");
 	say_sql($third, "BEGIN; SELECT count(*) FROM $staging.early");
 	poll_ok($node, "SELECT status = 'SUCCESS' FROM etl.log WHERE process_name = 'end' ORDER BY run_id DESC LIMIT 1",
 		'a reader of staging does not hold up the steps');

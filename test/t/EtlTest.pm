@@ -184,8 +184,9 @@ sub statuses
 		  . " FROM etl.log WHERE run_id = (SELECT max(run_id) FROM etl.run_log)");
 }
 
-# No process, lock, schema or shared memory segment of any run.  (Of segments, one
-# small one is the server's own; those for its statistics are of 1 MB and more.)
+# No process, lock, schema or shared memory segment of any run, but for the schema of
+# a pipeline's last run that did not succeed.  (Of segments, one small one is the
+# server's own; those for its statistics are of 1 MB and more.)
 sub nothing_left
 {
 	my ($node, $test) = @_;
@@ -196,7 +197,10 @@ sub nothing_left
 			(SELECT string_agg(locktype || ' lock of ' || pid, ', ') FROM pg_locks
 			  WHERE locktype = 'advisory'),
 			(SELECT string_agg('schema ' || nspname, ', ') FROM pg_namespace
-			  WHERE nspname LIKE 'pg\_etl\_staging\_%'),
+			  WHERE nspname LIKE 'pg\_etl\_staging\_%' AND NOT EXISTS
+				(SELECT FROM (SELECT r.status FROM etl.run_data r
+				  WHERE 'pg_etl_staging_' || r.pipeline_id = nspname AND r.step_count > 0
+				  ORDER BY r.start_time DESC LIMIT 1) newest WHERE newest.status <> 'SUCCESS')),
 			(SELECT count(*) || ' segments' FROM pg_ls_dir('pg_dynshmem', true, false) AS f,
 				pg_stat_file('pg_dynshmem/' || f, true) AS s
 			  WHERE s.size < 1000000 HAVING count(*) > 1))
