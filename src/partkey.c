@@ -318,7 +318,7 @@ grouped_expression(const Level *level, const SelectStmt *query, const Node *item
 		column_of_step(level, item) == NULL)
 		name = column_name((const ColumnRef *) item);
 	else if (IsA(item, A_Const) && IsA(&((const A_Const *) item)->val, Integer))
-		number = intVal(&((const A_Const *) item)->val);
+		number = ((const A_Const *) item)->val.ival.ival;
 
 	foreach(lc, query->targetList)
 	{
