@@ -42,7 +42,9 @@ SELECT etl.create_pipeline('limits_many', max_attempts => 1);
 SELECT etl.update_metadata('limits_many',
 	(SELECT jsonb_agg(jsonb_build_object('process_name', 's' || i, 'sql_query', 'SELECT ' || i || ' AS n')) FROM generate_series(1, 5000) i));
 SELECT count(*), count(DISTINCT step_id) FROM etl.metadata WHERE pipeline = 'limits_many';
-SELECT count(*) FROM etl.validate('limits_many');
+-- there is nothing wrong with them but that they need so many locks at once
+SELECT process_name, sqlstate, regexp_replace(message, 'which has [0-9]+', 'which has N') AS message, hint ~ 'max_locks_per_transaction' AS hinted FROM etl.validate('limits_many');
+SELECT * FROM pg_temp.try($$SELECT regexp_replace(etl.run('limits_many')::text, '.', '')$$) AS t WHERE t !~ 'publishing 5000 tables takes 10000 entries|max_locks_per_transaction';
 SELECT count(*), max(level) FROM etl.plan('limits_many');
 SELECT etl.add_step('limits_many', 'total', 'SELECT sum(n) AS n FROM (' || string_agg('SELECT n FROM s' || i, ' UNION ALL ' ORDER BY i) || ') x')
   FROM generate_series(1, 300) i;

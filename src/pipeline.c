@@ -598,7 +598,7 @@ check_lock_table(int ntables, int64 nlocks)
 	if (nlocks <= size)
 		return;
 	ereport(ERROR,
-			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("publishing %d tables takes " INT64_FORMAT " entries of the lock table, which has " INT64_FORMAT,
 					ntables, nlocks, size),
 			 errhint("Set max_locks_per_transaction to at least " INT64_FORMAT " and restart the server, or run the pipeline in parts, by selecting steps.",

@@ -114,8 +114,10 @@ extern void pipeline_check_unselected(const PipelineGraph *graph, const bool *se
  * the tables that the registry has for them.  Raises duplicate_table (or
  * duplicate_object for a type), and undefined_schema where there is no target
  * schema for them; dependent_objects_still_exist where a foreign key or a
- * publication needs a logged table that would become unlogged.  selected may be
- * NULL: all steps.
+ * publication needs a logged table that would become unlogged;
+ * feature_not_supported for a logged table in a publication;
+ * object_not_in_prerequisite_state where the server's lock table is too small to
+ * publish them all at once.  selected may be NULL: all steps.
  */
 extern void pipeline_check_targets(const PipelineGraph *graph, const bool *selected);
 

@@ -290,7 +290,7 @@ validate_targets(Validation *v)
 	/* step by step only if there is anything to be found */
 	error = attempt(v, check_target, &subject);
 	if (error != NULL && (error->sqlerrcode == ERRCODE_UNDEFINED_SCHEMA ||
-						  error->sqlerrcode == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED))
+						  error->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE))
 		(void) add_error(v, THE_PIPELINE, error);
 	else if (error != NULL)
 	{
