@@ -57,7 +57,7 @@ SELECT etl.run('ask', params => '1');
 SELECT etl.run('ask', params => 'null');
 SELECT etl.start('ask', params => '[]');
 SELECT * FROM pg_temp.try($$SELECT etl.run('ask', params => '{}')$$);
-SELECT params FROM etl.run_log WHERE pipeline = 'ask';
+SELECT params FROM etl.run_log WHERE pipeline = 'ask' ORDER BY run_id;
 
 -- an empty pipeline
 SELECT etl.create_pipeline('ask_empty');
