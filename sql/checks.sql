@@ -237,7 +237,6 @@ SELECT * FROM pg_temp.why('checks_published');
 UPDATE rows_of SET amount = 9 WHERE id = 2;
 SELECT * FROM pg_temp.try($$SELECT etl.run('checks_published')$$);
 SELECT * FROM pg_temp.results('checks_published');
--- what is about columns that go, or get another type, cannot stay
 SELECT etl.alter_step('checks_published', 'p', '{"sql_query": "SELECT id, place::bigint AS place, note FROM rows_of"}');
 SELECT * FROM pg_temp.try($$SELECT etl.run('checks_published')$$);
 SELECT * FROM pg_temp.results('checks_published');
