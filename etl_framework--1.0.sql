@@ -432,7 +432,7 @@ CREATE FUNCTION etl.run_status(run_id bigint, status text)
 RETURNS text LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'etl_run_status';
 
--- For the views: see src/catalog_run.c.
+-- For the views: see src/catalog_output.c.
 CREATE FUNCTION etl.survival_token()
 RETURNS uuid LANGUAGE C STABLE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'etl_survival_token';

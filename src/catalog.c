@@ -4,7 +4,7 @@
  *	  Rows of the etl tables as C structs.
  *
  * The only file that knows the columns of the tables that define pipelines;
- * catalog_run.c is the other half of catalog.h.
+ * catalog_run.c and catalog_output.c are the other parts of catalog.h.
  *
  * The SQL names its tables and functions with their schemas.  Operators are
  * written plainly: spi.c pins search_path to pg_catalog (pg_temp is never

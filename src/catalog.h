@@ -3,8 +3,8 @@
  * catalog.h
  *	  Rows of the etl tables as C structs.
  *
- * catalog.c is the only file that knows the columns of etl.*_data (runlog.c's
- * tables included: its functions are here too).  All reads and writes go
+ * catalog.c (definitions), catalog_run.c (runs) and catalog_output.c (outputs) are
+ * the only files that know the columns of etl.*_data.  All reads and writes go
  * through spi.c, as the owner of those tables and under the latest snapshot;
  * checking who may see or change a pipeline is the caller's business
  * (security.c).  Results are palloc'd in the caller's memory context.

@@ -3,7 +3,7 @@
  * catalog_row.h
  *	  Parameters of the catalog's statements, and the rows that they return.
  *
- * For catalog.c and catalog_run.c only.
+ * For catalog.c, catalog_run.c and catalog_output.c only.
  *
  *-------------------------------------------------------------------------
  */

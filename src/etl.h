@@ -60,7 +60,7 @@ typedef enum EtlStepStatus
 
 /*
  * The values of etl.run_log.status that are stored.  CRASHED and UNKNOWN are
- * computed (see runlog.c); CRASHED is stored when the pipeline's next run
+ * computed (see etl.run_status); CRASHED is stored when the pipeline's next run
  * tidies up.
  */
 typedef enum EtlRunStatus

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * pipeline.h
- *	  A version of a pipeline as a graph; selecting steps of it; what must hold
- *	  before the selected ones may run.
+ *	  A version of a pipeline as a graph; selecting steps of it.
  *
  * Knows definitions and the catalogs, but nothing of runs and processes.
  *
@@ -70,6 +69,9 @@ extern void pipeline_check_dependency(const PipelineGraph *graph, int step, cons
 extern void pipeline_raise_cycle(const PipelineGraph *graph, const int *path, int length);
 extern void pipeline_raise_order_conflict(const PipelineGraph *graph, int step, int upstream);
 
+/* An empty hash table, for about so many entries that begin with a name. */
+extern PipelineNames *pipeline_create_names(const char *what, int expected, Size entrysize);
+
 /* The step's index; -1 if there is none of that name. */
 extern int	pipeline_find_step(const PipelineGraph *graph, const char *name);
 
@@ -99,27 +101,6 @@ extern bool *pipeline_select(const PipelineGraph *graph, const List *selectors);
  * null_value_not_allowed for a null element.
  */
 extern List *pipeline_selection_from_array(ArrayType *array);
-
-/*
- * For a run of some of the steps: the table of a step that is not selected, but
- * that a selected step's SQL refers to, must be there from an earlier run, under
- * its name and with the OID that was registered.  Raises
- * object_not_in_prerequisite_state, and ERRCODE_ETL_OUTPUT_LOST where a crash has
- * emptied it.
- */
-extern void pipeline_check_unselected(const PipelineGraph *graph, const bool *selected);
-
-/*
- * The names that the run wants to publish under must be free, or be taken by
- * the tables that the registry has for them.  Raises duplicate_table (or
- * duplicate_object for a type), and undefined_schema where there is no target
- * schema for them; dependent_objects_still_exist where a foreign key or a
- * publication needs a logged table that would become unlogged;
- * feature_not_supported for a logged table in a publication;
- * object_not_in_prerequisite_state where the server's lock table is too small to
- * publish them all at once.  selected may be NULL: all steps.
- */
-extern void pipeline_check_targets(const PipelineGraph *graph, const bool *selected);
 
 /*
  * Which of the executed steps (NULL: all) share the run's snapshot: the query

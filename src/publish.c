@@ -192,7 +192,7 @@ publish_lock(const PublishSet *set, Oid relation, LOCKMODE mode, Oid table,
 /*
  * A heap with its TOAST table, which autovacuum goes to by itself.  The table first:
  * nobody else adds or drops anything of it then.  indexes: also these, which ALTER
- * INDEX changes without a lock on their table.  pipeline_check_locks counts on it
+ * INDEX changes without a lock on their table.  targets_check_locks counts on it
  * that no more is locked.
  */
 static bool

@@ -33,6 +33,7 @@
 #include "run.h"
 #include "security.h"
 #include "session.h"
+#include "targets.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "utils/array.h"
@@ -108,9 +109,9 @@ run_complete_request(RunRequest *request, const Pipeline *pipeline, int32 versio
 	if (request->steps != NIL)
 	{
 		selected = pipeline_select(graph, request->steps);
-		pipeline_check_unselected(graph, selected);
+		targets_check_unselected(graph, selected);
 	}
-	pipeline_check_targets(graph, selected);
+	targets_check(graph, selected);
 	pipeline_check_snapshot(graph, selected);
 
 	request->pipeline_id = pipeline->id;

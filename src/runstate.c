@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * runstate.c
- *	  What the two halves of a coordinator share: transactions, messages,
- *	  signals, waiting.
+ *	  What the parts of a coordinator share: transactions, messages, signals,
+ *	  waiting.
  *
  * A signal only leaves a mark and sets the latch, so that it is heeded where the
  * coordinator can act on it; except while a lock or a standby is waited for.
@@ -17,12 +17,16 @@
 #include <signal.h>
 
 #include "access/xact.h"
+#include "commands/async.h"
 #include "lock.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/ps_status.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
@@ -264,4 +268,28 @@ runstate_lock(Oid relid, LOCKMODE mode, int patience_ms)
 	PG_END_TRY();
 	QueryCancelPending = cancel_requested || terminate_requested;
 	return locked;
+}
+
+void
+runstate_show(RunState *run, const char *phase)
+{
+	char	   *title = psprintf("run " INT64_FORMAT " of pipeline %s: %s",
+								 run->run_id, run->pipeline->name, phase);
+
+	set_ps_display(title);
+	pgstat_report_activity(STATE_RUNNING, title);
+}
+
+void
+runstate_notify(RunState *run, EtlRunStatus status)
+{
+	StringInfoData payload;
+
+	if (!run->request->settings.notify)
+		return;
+	initStringInfo(&payload);
+	appendStringInfo(&payload, "{\"run_id\": " INT64_FORMAT ", \"pipeline\": ", run->run_id);
+	escape_json(&payload, run->pipeline->name);
+	appendStringInfo(&payload, ", \"status\": \"%s\"}", catalog_run_status_word(status));
+	Async_Notify(ETL_EXTENSION_NAME, payload.data);
 }

@@ -1,8 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * runstate.h
- *	  What a coordinator knows of its run, and what its two halves share: the
- *	  run's life (coordinator.c) and the loop over its steps (scheduler.c).
+ *	  What a coordinator knows of its run, and what its parts share: the run's
+ *	  life (coordinator.c), the loop over its steps (scheduler.c), the end of a
+ *	  run that has succeeded (publisher.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -85,7 +86,7 @@ typedef struct RunState
 /* Until every step of the run has ended. */
 extern void scheduler_run(RunState *run);
 
-/* ---- what both need, in runstate.c ---- */
+/* ---- what all of them need, in runstate.c ---- */
 
 /*
  * A transaction of the coordinator's own, with a snapshot; memory comes from
@@ -93,6 +94,12 @@ extern void scheduler_run(RunState *run);
  */
 extern void runstate_begin(RunState *run);
 extern void runstate_commit(RunState *run);
+
+/* What an observer sees of the run: process title and pg_stat_activity. */
+extern void runstate_show(RunState *run, const char *phase);
+
+/* NOTIFY, in the current transaction, if the run wants that. */
+extern void runstate_notify(RunState *run, EtlRunStatus status);
 
 /* Gives the caller, if there is one, a message. */
 extern void runstate_tell(RunState *run, RequestMessageKind kind, int sqlerrcode,

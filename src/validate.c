@@ -24,6 +24,7 @@
 #include "field.h"
 #include "pipeline.h"
 #include "security.h"
+#include "targets.h"
 #include "steptable.h"
 #include "trial.h"
 
@@ -268,7 +269,7 @@ check_target(Validation *v, Subject *subject)
 		memset(selected, true, sizeof(bool) * v->graph->nsteps);
 	else
 		selected[subject->step] = true;
-	pipeline_check_targets(v->graph, selected);
+	targets_check(v->graph, selected);
 }
 
 static void

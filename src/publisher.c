@@ -1,0 +1,294 @@
+/*-------------------------------------------------------------------------
+ *
+ * publisher.c
+ *	  A run whose steps have all succeeded is published: try after try, until
+ *	  the locks are there.
+ *
+ * publish.c knows how it is done in one transaction; here it is decided when the
+ * next try is made, how long one may wait, whether somebody in the way waits for
+ * this very run, and when it has been enough.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "publisher.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "catalog.h"
+#include "lock.h"
+#include "publish.h"
+#include "resume.h"
+#include "staging.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Between two tries to get the locks for publishing. */
+#define PUBLISH_RETRY_MIN_MS	10
+#define PUBLISH_RETRY_MAX_MS	1000
+
+/*
+ * From which pause on a try waits for locks, and how long at most: so long may
+ * those be held up who want to read the tables.
+ */
+#define PUBLISH_PATIENT_FROM_MS	80
+#define PUBLISH_PATIENCE_MS		100
+
+/* For how long a run that has succeeded waits for those who read its staging tables. */
+#define CLEAN_UP_TRIES			20
+#define CLEAN_UP_RETRY_MS		100
+
+/* The tables that the run leaves: kept, and not somebody else's already. */
+static List *
+publisher_outputs(RunState *run)
+{
+	List	   *outputs = NIL;
+
+	for (int i = 0; i < run->graph->nsteps; i++)
+	{
+		PublishOutput *output;
+
+		if (!OidIsValid(run->steps[i].relid) || !run->graph->steps[i]->keep)
+			continue;
+		output = palloc0(sizeof(PublishOutput));
+		output->process_name = run->graph->steps[i]->process_name;
+		output->relid = run->steps[i].relid;
+		output->count_rows = run->steps[i].count_rows;
+		output->table_size = run->steps[i].table_size;
+		outputs = lappend(outputs, output);
+	}
+	return outputs;
+}
+
+/*
+ * People have added an index or a constraint to a published table since the step
+ * looked: the run's table gets it, too, in a transaction of its own.
+ */
+static void
+publisher_catch_up(RunState *run, const PublishSet *set,
+					 const PublishObstacle *obstacle)
+{
+	if (obstacle->stale == NULL)
+		return;
+	AbortOutOfAnyTransaction();
+	runstate_begin(run);
+	runstate_allow_interrupts();
+	publish_catch_up(set, obstacle->stale);
+	runstate_forbid_interrupts();
+	runstate_commit(run);
+}
+
+/* What is left in staging is only what was left there on purpose. */
+static void
+publisher_leave_staging(RunState *run, const PublishSet *set)
+{
+	run->staging_left = set->left != NIL;
+	if (run->staging_left)
+		staging_check_strays(run->staging, set->left);
+	else
+		staging_drop_empty(run->staging);
+}
+
+/* When the present try has waited long enough. */
+static TimestampTz publisher_patient_until = 0;
+
+static bool
+publisher_wait_for_lock(Oid relation, LOCKMODE mode)
+{
+	long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+													   publisher_patient_until);
+
+	return left > 0 && runstate_lock(relation, mode, left);
+}
+
+/*
+ * One try.  Returns true when the run is published and its row says SUCCESS; else
+ * obstacle says why not.
+ */
+static bool
+publisher_try_publish(RunState *run, bool patient, PublishObstacle *obstacle)
+{
+	PublishSet	set = {0};
+	bool		verified;
+
+	runstate_begin(run);
+	memset(obstacle, 0, sizeof(*obstacle));
+
+	/* tables that are not kept, and that somebody was reading when they should go */
+	for (int i = 0; i < run->graph->nsteps; i++)
+	{
+		RunStep    *rs = &run->steps[i];
+
+		if (OidIsValid(rs->relid) && !run->graph->steps[i]->keep && !rs->dropped &&
+			!staging_drop_table(rs->relid))
+		{
+			obstacle->relation = obstacle->table = rs->relid;
+			obstacle->mode = AccessExclusiveLock;
+			return false;
+		}
+	}
+	set.pipeline_id = run->pipeline->id;
+	set.run_id = run->run_id;
+	set.target_schema = run->pipeline->target_schema;
+	set.outputs = publisher_outputs(run);
+	if (patient)
+	{
+		publisher_patient_until =
+			TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+										Min(PUBLISH_PATIENCE_MS, DeadlockTimeout / 2));
+		set.wait = publisher_wait_for_lock;
+	}
+	if (!publish_prepare(&set, obstacle))
+	{
+		publisher_catch_up(run, &set, obstacle);
+		return false;
+	}
+	runstate_allow_interrupts();
+	verified = publish_verify(&set, obstacle);
+	runstate_forbid_interrupts();
+	if (!verified)
+		return false;
+	publish_exchange(&set);
+	publisher_leave_staging(run, &set);
+	catalog_end_run(run->run_id, ETL_RUN_SUCCESS, NULL, resume_spans_instants(run));
+	runstate_notify(run, ETL_RUN_SUCCESS);
+	if (!publish_finish(&set, obstacle))
+		return false;
+	runstate_commit(run);
+	return true;
+}
+
+/* Would publishing have to wait for a session that waits for us? */
+static void
+publisher_check_blocker(RunState *run, const PublishObstacle *obstacle)
+{
+	Oid			blocked = obstacle->relation;
+	int		   *pids;
+	int			npids = runstate_waiting_sessions(run, &pids);
+	LockQueued *queue;
+	int			nqueued = lock_pipeline_queue(run->pipeline->id, &queue);
+	char	   *name = get_rel_name(obstacle->table);
+
+	if (name == NULL)
+		return;					/* dropped meanwhile, or nothing blocks us */
+
+	/* one that waits for its turn gives way, and with it the session behind it */
+	for (int i = 0; i < nqueued; i++)
+	{
+		if (lock_relation_blocked_by(blocked, obstacle->mode, queue[i].caller))
+			(void) kill(queue[i].coordinator, SIGINT);
+	}
+
+	for (int i = 0; i < npids; i++)
+	{
+		if (!lock_relation_blocked_by(blocked, obstacle->mode, pids[i]))
+			continue;
+		runstate_give_up(run, ETL_RUN_CANCELLED, ERRCODE_T_R_DEADLOCK_DETECTED,
+						 psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled: step \"%s\" cannot be published without %s on relation %s, which cannot be had before the session that waits for the run goes on",
+								  run->run_id, run->pipeline->name, name,
+								  GetLockmodeName(DEFAULT_LOCKMETHOD, obstacle->mode),
+								  quote_qualified_identifier(run->pipeline->target_schema, name)),
+						 psprintf("Process %d holds a lock on it, or waits for who does.", pids[i]),
+						 "Commit before the run, or start it with etl.start and wait for it in a new transaction.");
+		return;
+	}
+}
+
+/* Has it taken too long?  Then the run fails, and says whose locks it is. */
+static void
+publisher_check_publish_timeout(RunState *run, TimestampTz since,
+								  const PublishObstacle *obstacle)
+{
+	int			timeout = run->request->settings.publish_timeout_ms;
+	char	   *name = get_rel_name(obstacle->table);
+	char	   *holders;
+
+	if (timeout == 0 || name == NULL ||
+		!TimestampDifferenceExceeds(since, GetCurrentTimestamp(), timeout))
+		return;
+	holders = lock_describe_holders(obstacle->relation, obstacle->mode);
+	runstate_give_up(run, ETL_RUN_FAILED, ERRCODE_LOCK_NOT_AVAILABLE,
+					 psprintf("run " INT64_FORMAT " of pipeline \"%s\" could not be published: %s on table %s was not free for %d ms",
+							  run->run_id, run->pipeline->name,
+							  GetLockmodeName(DEFAULT_LOCKMETHOD, obstacle->mode),
+							  quote_qualified_identifier(run->pipeline->target_schema, name),
+							  timeout),
+					 holders,
+					 "Let that end, or raise etl_framework.publish_timeout.");
+}
+
+void
+publisher_run(RunState *run)
+{
+	int			delay = PUBLISH_RETRY_MIN_MS;
+	TimestampTz since = GetCurrentTimestamp();
+	bool		told = false;
+
+	runstate_show(run, "publishing");
+	for (;;)
+	{
+		PublishObstacle obstacle;
+		bool		hurry;
+
+		MemoryContextReset(run->tick_context);
+		runstate_check_signals(run);
+		request_flush(run->server);
+		if (run->verdict != ETL_RUN_RUNNING)
+			return;
+
+		if (publisher_try_publish(run, delay >= PUBLISH_PATIENT_FROM_MS, &obstacle))
+		{
+			run->verdict = ETL_RUN_SUCCESS;
+			return;
+		}
+		if (obstacle.stale != NULL)
+			continue;
+		publisher_check_blocker(run, &obstacle);
+		publisher_check_publish_timeout(run, since, &obstacle);
+		/* it comes back soon: be there before it */
+		hurry = delay == PUBLISH_RETRY_MAX_MS && lock_cancel_autovacuum(obstacle.relation);
+		if (delay == PUBLISH_RETRY_MAX_MS && !told && get_rel_name(obstacle.table) != NULL)
+		{
+			told = true;
+			runstate_tell(run, REQUEST_NOTICE, 0,
+						  psprintf("all steps have succeeded; publishing waits for a lock on %s",
+								   quote_qualified_identifier(run->pipeline->target_schema,
+															  get_rel_name(obstacle.table))),
+						  NULL, NULL);
+		}
+		AbortOutOfAnyTransaction();
+
+		if (run->verdict != ETL_RUN_RUNNING)
+			return;
+		runstate_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												  hurry ? PUBLISH_RETRY_MIN_MS : delay));
+		delay = Min(delay * 2, PUBLISH_RETRY_MAX_MS);
+	}
+}
+
+void
+publisher_clean_up(RunState *run)
+{
+	PG_TRY();
+	{
+		for (int i = 0; !staging_try_drop(run->staging) && i < CLEAN_UP_TRIES; i++)
+			runstate_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													  CLEAN_UP_RETRY_MS));
+	}
+	PG_CATCH();
+	{
+		/* the pipeline's next run tries again, as where a table stayed in use */
+		EmitErrorReport();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		runstate_forbid_interrupts();
+	}
+	PG_END_TRY();
+}
