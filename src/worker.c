@@ -581,6 +581,7 @@ worker_make_attempt(WorkerSlot *slot)
 								  &attempt->cost);
 		worker_log_checks(attempt);
 		CommitTransactionCommand();
+		MemoryContextSwitchTo(worker_context);
 
 		slot->status = ETL_STEP_SUCCESS;
 		worker_say_warnings(slot, attempt->cost.warnings);
