@@ -81,7 +81,7 @@ SELECT c.id, c.retry_on, c.state, c.times, c.max_attempts AS max, c.said,
 -- a row an attempt, with all that there is to say
 SELECT run_id AS failed FROM cases WHERE id = 2 \gset
 SELECT l.attempt, l.status, l.error_message, l.sqlstate, l.error_detail, l.error_hint, pg_temp.plain(l.error_context) AS error_context,
-	   count_rows, table_size, start_time <= end_time AS ends, pid > 0 AS pid, retry_at > end_time AS tried_later,
+	   count_rows, table_size, start_time <= end_time AS ends, pid > 0 AS pid, retry_at > start_time AS tried_later,
 	   shared_blks_hit >= 0 AS hit, shared_blks_read >= 0 AS read, temp_blks_read >= 0 AS temp_read,
 	   temp_blks_written >= 0 AS temp_written, wal_bytes >= 0 AS wal
   FROM etl.log l WHERE run_id = :failed ORDER BY attempt \gx

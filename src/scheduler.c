@@ -492,6 +492,15 @@ scheduler_waits_for_lock(PGPROC *proc)
 	return (proc->wait_event_info & 0xFF000000) == PG_WAIT_LOCK;
 }
 
+/* Has its deadlock check been due? */
+static bool
+scheduler_waits_for_long(PGPROC *proc)
+{
+	TimestampTz since = (TimestampTz) pg_atomic_read_u64(&proc->waitStart);
+
+	return since != 0 && TimestampDifferenceExceeds(since, GetCurrentTimestamp(), DeadlockTimeout);
+}
+
 static void
 scheduler_check_worker(int step, WorkerSlot *slot, void *arg)
 {
@@ -507,9 +516,12 @@ scheduler_check_worker(int step, WorkerSlot *slot, void *arg)
 
 	/*
 	 * The holder waits for steps, so no step can wait for it: for a command of
-	 * its own that changes a source, or behind somebody else's.
+	 * its own that changes a source, or behind somebody else's.  But a pipeline
+	 * that publishes what we read waits for less than deadlock_timeout at a time,
+	 * and goes out of the way by itself.
 	 */
-	if (check->holder == 0 || !lock_is_waiting_for(slot->pid, check->holder))
+	if (check->holder == 0 || !scheduler_waits_for_long(slot->proc) ||
+		!lock_is_waiting_for(slot->pid, check->holder))
 		return;
 	if (holder_gave_way(run->holder))
 		check->nstuck++;
