@@ -543,7 +543,7 @@ publish_exchange(PublishSet *set)
 		PublishTask *task = lfirst(lc);
 
 		if (task->pairs != NIL)
-			(void) swap_storage(task->pairs, task->twins);
+			swap_storage(task->pairs, task->twins);
 		publish_register(set, task);
 	}
 }

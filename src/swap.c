@@ -347,11 +347,10 @@ pair_of_index(const List *pairs, Oid index)
 
 /* ---- the whole ---- */
 
-List *
+void
 swap_storage(const List *pairs, const List *twins)
 {
 	ClassRows	rows;
-	List	   *moved = NIL;
 	ListCell   *lc;
 
 	rows.pg_class = table_open(RelationRelationId, RowExclusiveLock);
@@ -367,10 +366,7 @@ swap_storage(const List *pairs, const List *twins)
 		if (OidIsValid(twin->published))
 			swap_index(&rows, twin);
 		else
-		{
 			move_index(&rows, twin->staged, pair_of_index(pairs, twin->staged));
-			moved = lappend_oid(moved, twin->staged);
-		}
 	}
 	CatalogCloseIndexes(rows.indexes);
 	table_close(rows.pg_class, RowExclusiveLock);
@@ -384,7 +380,6 @@ swap_storage(const List *pairs, const List *twins)
 			ReportAnalyzeCompat(relation, relation->rd_rel->reltuples, 0, true);
 		relation_close(relation, NoLock);
 	}
-	return moved;
 }
 
 void

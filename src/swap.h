@@ -16,8 +16,8 @@
  * Exchanges the storage of tables that fit (pairs, of LayoutPair *), that of their
  * TOAST tables and that of their indexes (twins, of TwinIndex *): files,
  * persistence, freeze limits, sizes, and column statistics.  A staged index that
- * has no twin moves to the published table; these are returned, as a List of Oid.
- * A published one without a twin is left to the caller to drop.
+ * has no twin moves to the published table; a published one without a twin is left
+ * to the caller to drop.
  *
  * The caller has locked these tables, their TOAST tables and the published indexes
  * with ShareUpdateExclusiveLock or more, so that nobody else changes their catalog
@@ -27,7 +27,7 @@
  * The staged tables have the old storage then, and nothing is to be read from
  * them: all that can be done to them is to be dropped.
  */
-extern List *swap_storage(const List *pairs, const List *twins);
+extern void swap_storage(const List *pairs, const List *twins);
 
 /*
  * What is left to do once the caller has AccessExclusiveLock on a published table:
