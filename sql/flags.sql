@@ -109,6 +109,10 @@ SELECT etl.add_step('flags_cache', 'not_cached', :'wide');
 SELECT etl.add_step('flags_cache', 'too_large', 'SELECT a.id, b.filler FROM cached a JOIN cached b USING (id)', cache => true);
 SELECT etl.add_step('flags_cache', 'larger_than_expected', 'SELECT u AS id, repeat(''x'', 100) AS filler FROM unexpected(200000) AS u', cache => true);
 SET etl_framework.cache_limit = 0.25;
+-- a server with free buffers lets the others have them, too: take all there are
+CREATE UNLOGGED TABLE filler (a text);
+ALTER TABLE filler ALTER a SET STORAGE PLAIN;
+INSERT INTO filler SELECT repeat('x', 5000) FROM generate_series(1, (SELECT setting::int FROM pg_settings WHERE name = 'shared_buffers') + 1000);
 SELECT etl.run('flags_cache', steps => '{cached,cached_parts,not_cached}') IS NOT NULL AS run \gset
 SELECT resident('flags_cache.cached'), (SELECT min(resident(c.oid)) FROM pg_class c WHERE c.relname ~ '^cached_parts_p\d' AND c.relnamespace = 'flags_cache'::regnamespace) AS parts,
 	resident('flags_cache.not_cached') < 75 AS not_cached;
@@ -118,6 +122,9 @@ SELECT resident('flags_cache.too_large') < 75 AS too_large, resident('flags_cach
 SELECT process_name, regexp_replace(unnest(warnings), '\m(2|3)\d MB', 'about 30 MB') AS warning FROM etl.log WHERE pipeline = 'flags_cache' ORDER BY step_id, run_id;
 RESET etl_framework.cache_limit;
 SET etl_framework.cache_limit = 1.1;
+DROP TABLE filler;
+SELECT etl.run('flags_cache', steps => '{not_cached}') IS NOT NULL AS run \gset
+SELECT resident('flags_cache.not_cached');
 SELECT pg_temp.forget('flags_cache');
 
 -- ---- keep_plans

@@ -88,8 +88,8 @@ guc_define(void)
 							 NULL, NULL, NULL);
 
 	DefineCustomRealVariable(ETL_EXTENSION_NAME ".cache_limit",
-							 "How much of shared_buffers the table of one step with \"cache\" may take.",
-							 "What is larger goes through the small ring of bulk writes.",
+							 "How much of shared_buffers the table of one step may take.",
+							 "What is larger goes through the small ring of bulk writes, and so does, unless the step has the flag \"cache\", what finds no free buffers.",
 							 &guc_cache_limit,
 							 0.25, 0.0, 1.0,
 							 PGC_USERSET, 0,

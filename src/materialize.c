@@ -48,26 +48,21 @@
 
 /*
  * Before 18 a join that only a disabled method can do (a broadcast step's, where
- * it has no hashable condition) costs disable_cost more.  The plan is then dear
- * enough to be compiled, which takes longer than most of them: see what it
- * costs without.
+ * it has no hashable condition) costs disable_cost more.  What it costs without.
  */
-static void
-forgo_jit(PlannedStmt *plan)
+static Cost
+real_cost(const PlannedStmt *plan)
 {
 	Cost		cost = plan->planTree->total_cost;
 
-	if (cost >= disable_cost && fmod(cost, disable_cost) < jit_above_cost)
-		plan->jitFlags = PGJIT_NONE;
+	return cost >= disable_cost ? fmod(cost, disable_cost) : cost;
 }
 
 static PlannedStmt *
-plan_query(RawStmt *query, const char *sql)
+plan_once(RawStmt *query, const char *sql)
 {
 	List	   *queries;
-	List	   *plans;
-
-	PushActiveSnapshot(GetTransactionSnapshot());
+	PlannedStmt *plan;
 
 	/* analysis may scribble on its input, which is the caller's */
 	queries = pg_analyze_and_rewrite_fixedparams(copyObject(query), sql,
@@ -76,8 +71,34 @@ plan_query(RawStmt *query, const char *sql)
 		linitial_node(Query, queries)->commandType != CMD_SELECT ||
 		linitial_node(Query, queries)->hasModifyingCTE)
 		elog(ERROR, "statement to materialize is not one SELECT");
-	plans = pg_plan_queries(queries, sql, CURSOR_OPT_PARALLEL_OK, NULL);
-	forgo_jit(linitial_node(PlannedStmt, plans));
+	plan = pg_plan_query(linitial_node(Query, queries), sql, CURSOR_OPT_PARALLEL_OK, NULL);
+
+	/* with disable_cost it looks dear enough to be compiled */
+	if (real_cost(plan) < jit_above_cost)
+		plan->jitFlags = PGJIT_NONE;
+	return plan;
+}
+
+static PlannedStmt *
+plan_query(RawStmt *query, const char *sql, const MaterializeTarget *target)
+{
+	PlannedStmt *plan;
+	int			workers = max_parallel_workers_per_gather;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	plan = plan_once(query, sql);
+	if (target->parallel_workers != NULL)
+		workers = target->parallel_workers(real_cost(plan));
+	if (plan->parallelModeNeeded && workers < max_parallel_workers_per_gather)
+	{
+		int			nestlevel = NewGUCNestLevel();
+
+		(void) set_config_option("max_parallel_workers_per_gather", psprintf("%d", workers),
+								 PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+		plan = plan_once(query, sql);
+		AtEOXact_GUC(true, nestlevel);
+	}
 
 	/*
 	 * Execution takes a new snapshot: this one is older than the locks on the
@@ -85,7 +106,7 @@ plan_query(RawStmt *query, const char *sql)
 	 */
 	PopActiveSnapshot();
 
-	return linitial_node(PlannedStmt, plans);
+	return plan;
 }
 
 /* What the planner expects the query's rows to take as a table. */
@@ -108,7 +129,7 @@ cache_pages(double expected, const MaterializeTarget *target)
 {
 	double		limit = target->cache_limit * NBuffers;
 
-	return !target->cache || expected > limit ? 0 : (uint64) limit;
+	return expected > limit ? 0 : (uint64) limit;
 }
 
 /* Why not all of it has stayed there; pages: as was expected, 0 if more came. */
@@ -147,7 +168,7 @@ execute_plan(PlannedStmt *plan, const char *sql, const MaterializeTarget *target
 	ExecutorStart(desc, 0);
 
 	*relids = steptable_define(&target->table, desc->tupDesc);
-	rowwriter_open(writer, *relids, desc->tupDesc, cached);
+	rowwriter_open(writer, *relids, desc->tupDesc, cached, target->cache);
 
 	ExecutorRunCompat(desc);
 	rows = desc->estate->es_processed;
@@ -248,7 +269,7 @@ materialize_query(RawStmt *query, const char *sql,
 	old = MemoryContextSwitchTo(context);
 
 	sqlerror_push(&errors);
-	plan = plan_query(query, sql);
+	plan = plan_query(query, sql, target);
 	expected = expected_pages(plan);
 	cached = cache_pages(expected, target);
 	result->rows = execute_plan(plan, sql, target, cached, &relids, &used_ring);

@@ -22,6 +22,12 @@ typedef struct MaterializeTarget
 	bool		cache;			/* the table's pages stay in shared buffers */
 	double		cache_limit;	/* unless it takes more than this share of them */
 	List	   *indexes;		/* of char *: '(a, b)', 'UNIQUE (a)', 'USING gin (tags)' */
+
+	/*
+	 * How many parallel workers may a query use whose plan has this cost?  Those of
+	 * the settings where it is more; NULL: where it always is.
+	 */
+	int			(*parallel_workers) (Cost cost);
 } MaterializeTarget;
 
 typedef struct MaterializeResult
@@ -34,7 +40,7 @@ typedef struct MaterializeResult
 
 /*
  * Plans and executes the query (one RawStmt, as refs_parse made it, of the
- * text sql) with parallel plans allowed, into a new table that holds exactly
+ * text sql), in parallel where that pays, into a new table that holds exactly
  * its rows, frozen; builds the indexes; analyses the table.  Where the table is
  * to take the place of a published one it also gets that one's NOT NULL and CHECK
  * constraints and indexes that people have added there.

@@ -238,6 +238,7 @@ pool_assign(Pool *pool, PoolWorker *worker, int step, int32 step_id, int attempt
 	slot->attempt = attempt;
 	slot->logged = logged;
 	slot->one_instant = one_instant;
+	pg_atomic_write_u64(&slot->cost, 0);
 	slot->done = false;
 	slot->leaving = false;
 	slot->status = ETL_STEP_FAILED;

@@ -15,6 +15,11 @@
  * make, which takes longer than everything else that is done with the rows.  It
  * would spare readers one to three pages.
  *
+ * Where pages go: a step's table is made to be read, and soon.  So its pages stay
+ * in shared buffers as long as there is room: up to a limit, and, unless the step
+ * is one to be cached, as long as there are buffers that nobody uses.  All others
+ * go through the small ring of bulk writes, so that they push nothing out.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -33,6 +38,7 @@
 #include "catalog/partition.h"
 #include "executor/executor.h"
 #include "partitioning/partbounds.h"
+#include "storage/buf_internals.h"
 #include "storage/bufmgr.h"
 #include "utils/memutils.h"
 #include "utils/partcache.h"
@@ -77,6 +83,7 @@ typedef struct RowWriter
 	BufferAccessStrategy ring;	/* NULL: straight into shared buffers */
 	uint64		pages;			/* written so far, of all heaps */
 	uint64		cache_pages;	/* how many may stay in shared buffers */
+	bool		evict;			/* even if others' pages must go for them */
 	bool		used_ring;
 	TupleTableSlot *slots[BATCH_ROWS];	/* what a batch is handed over in */
 
@@ -126,10 +133,7 @@ open_batch(RowWriter *writer, Oid relid)
 	return batch;
 }
 
-/*
- * The table has become larger than what may stay in shared buffers: from now on
- * its pages go through the ring.
- */
+/* From now on the table's pages go through the ring. */
 static void
 leave_cache(RowWriter *writer)
 {
@@ -157,7 +161,8 @@ count_pages(RowWriter *writer, RowBatch *batch)
 	{
 		writer->pages += pages - batch->pages;
 		batch->pages = pages;
-		if (writer->pages > writer->cache_pages)
+		if (writer->pages > writer->cache_pages ||
+			(!writer->evict && !have_free_buffer()))
 			leave_cache(writer);
 	}
 }
@@ -353,14 +358,17 @@ rowwriter_create(void)
 }
 
 void
-rowwriter_open(DestReceiver *self, List *relids, TupleDesc rows, uint64 cache_pages)
+rowwriter_open(DestReceiver *self, List *relids, TupleDesc rows, uint64 cache_pages,
+			   bool evict)
 {
 	RowWriter  *writer = (RowWriter *) self;
 	MemoryContext old = MemoryContextSwitchTo(writer->context);
 
 	writer->cid = GetCurrentCommandId(true);
 	writer->cache_pages = cache_pages;
-	writer->ring = cache_pages > 0 ? NULL : GetAccessStrategy(BAS_BULKWRITE);
+	writer->evict = evict;
+	if (cache_pages == 0 || (!evict && !have_free_buffer()))
+		writer->ring = GetAccessStrategy(BAS_BULKWRITE);
 	writer->table = table_open(linitial_oid(relids), NoLock);
 	writer->convert = convert_tuples_by_position(rows, RelationGetDescr(writer->table),
 												 "the step's rows do not fit its table");

@@ -22,12 +22,14 @@ extern DestReceiver *rowwriter_create(void);
  *
  * relids: the table, and behind it its partitions if it has any, all of them
  * made by the current subtransaction.  rows: what the query returns, which the
- * table may have with gaps for dropped columns in between.  cache_pages: so many pages may go into
- * shared buffers and stay there; the others go through the small ring that bulk
- * writes use (0: all of them).
+ * table may have with gaps for dropped columns in between.
+ *
+ * cache_pages: so many pages may go into shared buffers and stay there; the others
+ * go through the small ring that bulk writes use (0: all of them).  evict: also
+ * where other pages have to leave for them; else only while buffers are free.
  */
 extern void rowwriter_open(DestReceiver *self, List *relids, TupleDesc rows,
-						   uint64 cache_pages);
+						   uint64 cache_pages, bool evict);
 
 /* After ExecutorFinish: did pages of the table go through the ring? */
 extern bool rowwriter_used_ring(DestReceiver *self);

@@ -97,6 +97,12 @@ typedef struct WorkerSlot
 	bool		logged;			/* what the durability comes to for this step */
 	bool		one_instant;	/* it reads under the run's snapshot */
 
+	/*
+	 * What the planner thinks that the step's query costs; 0 until that is known.
+	 * The worker writes it, and every worker reads it, of slots that are ASSIGNED.
+	 */
+	pg_atomic_uint64 cost;
+
 	/* the outcome: written by the worker */
 	bool		done;			/* the outcome is there, whatever the state says now */
 	bool		leaving;		/* the process ends after this attempt */

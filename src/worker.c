@@ -28,6 +28,7 @@
 #include "worker.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include "access/xact.h"
 #include "catalog.h"
@@ -39,6 +40,7 @@
 #include "mb/pg_wchar.h"
 #include "materialize.h"
 #include "miscadmin.h"
+#include "optimizer/cost.h"
 #include "pgstat.h"
 #include "pipeline.h"
 #include "planwatch.h"
@@ -272,6 +274,47 @@ worker_import_snapshot(Attempt *attempt)
 	attempt->importing = false;
 }
 
+/* Does the step say itself how many parallel workers its queries use? */
+static bool
+worker_sets_parallel(const Step *step)
+{
+	static const char name[] = "max_parallel_workers_per_gather=";
+	ListCell   *lc;
+
+	foreach(lc, step->settings)
+	{
+		if (pg_strncasecmp(lfirst(lc), name, strlen(name)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The processors are there once.  A parallel plan does more work than a serial one
+ * to be done earlier, which pays only as far as there are processors that have
+ * nothing else to do: those of the server, divided among the steps that run now
+ * and are worth counting beside this one.
+ */
+static int
+worker_parallel_workers(Cost cost)
+{
+	WorkerSlot *slot = worker_attempt->slot;
+	int			nsteps = 1;
+
+	pg_atomic_write_u64(&slot->cost, (uint64) Max(cost, 1.0));
+	for (int i = 0; i < worker_run->nslots; i++)
+	{
+		WorkerSlot *other = &worker_run->slots[i];
+
+		if (other != slot && shm_slot_state(other) == SLOT_ASSIGNED &&
+			(double) pg_atomic_read_u64(&other->cost) >= cost / 4)
+			nsteps++;
+	}
+	if (nsteps == 1 || worker_sets_parallel(worker_attempt->step))
+		return max_parallel_workers_per_gather;
+	return Max(0, (int) sysconf(_SC_NPROCESSORS_ONLN) / nsteps - 1);
+}
+
 static void
 worker_execute(Attempt *attempt)
 {
@@ -300,6 +343,7 @@ worker_execute(Attempt *attempt)
 		target.table.partition_by = step->repartition_by;
 		target.table.partition_key = step->partition_key;
 		target.indexes = step->indexes;
+		target.parallel_workers = worker_parallel_workers;
 		target.table.published = attempt->published;
 		target.table.own = attempt->own_indexes;
 		materialize_query(linitial_node(RawStmt, attempt->statements),
