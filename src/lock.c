@@ -364,6 +364,48 @@ lock_strongest_conflict(LOCKMASK held, LOCKMODE mode)
 	return NoLock;
 }
 
+/* Does the process (a leader of parallel processes, or one alone) wait for one of ours? */
+static bool
+lock_waits_for_me(const LockData *locks, int pid)
+{
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		const LockInstanceData *waiter = &locks->locks[i];
+
+		if (waiter->leaderPid != pid || waiter->waitLockMode == NoLock)
+			continue;
+		for (int k = 0; k < locks->nelements; k++)
+		{
+			const LockInstanceData *mine = &locks->locks[k];
+
+			if (mine->pid == MyProcPid &&
+				memcmp(&mine->locktag, &waiter->locktag, sizeof(LOCKTAG)) == 0 &&
+				lock_strongest_conflict(mine->holdMask, waiter->waitLockMode) != NoLock)
+				return true;
+		}
+	}
+	return false;
+}
+
+bool
+lock_relation_is_crossed(Oid relid, LOCKMODE mode)
+{
+	LockData   *locks = GetLockStatusData();
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		const LockInstanceData *lock = &locks->locks[i];
+
+		if (memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) == 0 && lock->pid != MyProcPid &&
+			lock_strongest_conflict(lock->holdMask, mode) != NoLock &&
+			lock_waits_for_me(locks, lock->leaderPid))
+			return true;
+	}
+	return false;
+}
+
 char *
 lock_describe_holders(Oid relid, LOCKMODE mode)
 {

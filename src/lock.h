@@ -72,6 +72,12 @@ extern bool lock_is_waiting_for(int pid, int target);
 extern bool lock_relation_blocked_by(Oid relid, LOCKMODE mode, int target);
 
 /*
+ * Does somebody whom "mode" on the relation would have to wait for wait for a lock
+ * that this process has?
+ */
+extern bool lock_relation_is_crossed(Oid relid, LOCKMODE mode);
+
+/*
  * The processes whose locks keep "mode" on the relation from being had now, a line
  * each: process, lock, and what it executes as far as the current user may see
  * that.  NULL: there are none.

@@ -7,8 +7,10 @@
  * publisher that waited for one table while it holds others would deadlock with
  * readers that take the tables in another order, and everybody who comes after
  * would queue behind it.  But a table that somebody always reads is never free.
- * So after some tries locks are waited for, for so short a time (in all) that
- * nobody's deadlock check is due before we have given up.
+ * So after some tries locks are waited for, for so short a time (in all, from the
+ * first that keeps readers out) that nobody's deadlock check is due before we have
+ * given up.  Whoever has the lock that we wait for, and waits for one that we have,
+ * gets that at once: all are given back, and that lock is waited for first.
  *
  * Tables whose columns fit keep their OID and take over the storage of the run's
  * (swap.c), under locks that keep out DDL and VACUUM, but no reader and no writer.
@@ -48,6 +50,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 /*
  * The table that stands where an output shall go: InvalidOid if the name is
@@ -173,20 +176,75 @@ publish_grant_defaults(Oid relid, Oid target)
 
 /* ---- locks ---- */
 
-/* Takes a lock if it is free; otherwise says which was not. */
+/* From here on readers are held up, or may be. */
+static void
+publish_start_clock(PublishSet *set)
+{
+	if (set->shut_out == 0)
+		set->shut_out = GetCurrentTimestamp();
+}
+
+/* Takes a lock if it is free, or is so soon; otherwise says which was not. */
+static PublishWait
+publish_wait_for(PublishSet *set, Oid relation, LOCKMODE mode, bool holding,
+				 Oid table, PublishObstacle *obstacle)
+{
+	PublishWait result = PUBLISH_BUSY;
+
+	if (ConditionalLockRelationOid(relation, mode))
+		return PUBLISH_LOCKED;
+	/* only for those that keep readers out: others can be had some time */
+	if (mode == AccessExclusiveLock && set->wait != NULL)
+	{
+		publish_start_clock(set);
+		result = set->wait(relation, mode, set->shut_out, holding);
+	}
+	if (result != PUBLISH_LOCKED)
+	{
+		obstacle->relation = relation;
+		obstacle->mode = mode;
+		obstacle->table = table;
+	}
+	return result;
+}
+
 static bool
-publish_lock(const PublishSet *set, Oid relation, LOCKMODE mode, Oid table,
+publish_lock(PublishSet *set, Oid relation, LOCKMODE mode, Oid table,
 			 PublishObstacle *obstacle)
 {
-	if (ConditionalLockRelationOid(relation, mode))
-		return true;
-	/* only for those that keep readers out: others can be had some time */
-	if (mode == AccessExclusiveLock && set->wait != NULL && set->wait(relation, mode))
-		return true;
-	obstacle->relation = relation;
-	obstacle->mode = mode;
-	obstacle->table = table;
-	return false;
+	return publish_wait_for(set, relation, mode, true, table, obstacle) == PUBLISH_LOCKED;
+}
+
+/*
+ * Keeps readers out of all tables that get new storage.  Where one of them is not
+ * free all are given back; it is the first next time, so that it is waited for with
+ * none of the others in hand.
+ */
+static PublishWait
+publish_lock_targets(PublishSet *set, PublishObstacle *obstacle)
+{
+	PublishWait result = PUBLISH_LOCKED;
+	int			nlocked = 0;
+	ListCell   *lc;
+
+	publish_start_clock(set);
+	foreach(lc, set->targets)
+	{
+		Oid			target = lfirst_oid(lc);
+
+		result = publish_wait_for(set, target, AccessExclusiveLock, nlocked > 0, target, obstacle);
+		if (result != PUBLISH_LOCKED)
+			break;
+		nlocked++;
+	}
+	if (result == PUBLISH_LOCKED)
+		return result;
+
+	for (int i = 0; i < nlocked; i++)
+		UnlockRelationOid(list_nth_oid(set->targets, i), AccessExclusiveLock);
+	set->targets = lcons_oid(obstacle->relation,
+							 list_delete_nth_cell(set->targets, nlocked));
+	return result;
 }
 
 /*
@@ -196,7 +254,7 @@ publish_lock(const PublishSet *set, Oid relation, LOCKMODE mode, Oid table,
  * that no more is locked.
  */
 static bool
-publish_lock_heap(const PublishSet *set, Oid relid, LOCKMODE mode, bool indexes,
+publish_lock_heap(PublishSet *set, Oid relid, LOCKMODE mode, bool indexes,
 				  PublishObstacle *obstacle)
 {
 	Relation	relation;
@@ -228,7 +286,7 @@ publish_lock_heap(const PublishSet *set, Oid relid, LOCKMODE mode, bool indexes,
 }
 
 static bool
-publish_lock_tree(const PublishSet *set, Oid relid, LOCKMODE mode, bool indexes,
+publish_lock_tree(PublishSet *set, Oid relid, LOCKMODE mode, bool indexes,
 				  PublishObstacle *obstacle)
 {
 	List	   *relids;
@@ -250,7 +308,7 @@ publish_lock_tree(const PublishSet *set, Oid relid, LOCKMODE mode, bool indexes,
  * would have to wait for?
  */
 static bool
-publish_probe(const PublishSet *set, PublishObstacle *obstacle)
+publish_probe(PublishSet *set, PublishObstacle *obstacle)
 {
 	ListCell   *lc;
 
@@ -325,6 +383,7 @@ publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *ob
 	fit = layout_compare(task->old, task->output->relid, &task->pairs);
 	if (fit == LAYOUT_FITS)
 		return true;
+	publish_start_clock(set);
 	if (!publish_lock_tree(set, task->old, AccessExclusiveLock, true, obstacle))
 		return false;
 	if (fit == LAYOUT_ALTER)
@@ -488,6 +547,7 @@ publish_prepare(PublishSet *set, PublishObstacle *obstacle)
 
 	memset(obstacle, 0, sizeof(*obstacle));
 	set->tasks = set->targets = set->dropped = set->left = NIL;
+	set->shut_out = 0;
 	if (aclresult != ACLCHECK_OK)
 		aclcheck_error(aclresult, OBJECT_SCHEMA, set->target_schema);
 
@@ -551,14 +611,18 @@ publish_exchange(PublishSet *set)
 bool
 publish_finish(PublishSet *set, PublishObstacle *obstacle)
 {
-	ObjectAddresses *dropped = new_object_addresses();
+	ObjectAddresses *dropped;
+	PublishWait result;
 	ListCell   *lc;
 
-	foreach(lc, set->targets)
-	{
-		if (!publish_lock(set, lfirst_oid(lc), AccessExclusiveLock, lfirst_oid(lc), obstacle))
-			return false;
-	}
+	/* in vain only until there is no time left */
+	do
+		result = publish_lock_targets(set, obstacle);
+	while (result == PUBLISH_CROSSED);
+	if (result != PUBLISH_LOCKED)
+		return false;
+
+	dropped = new_object_addresses();
 	foreach(lc, set->targets)
 		swap_shut_out(lfirst_oid(lc));
 	foreach(lc, set->dropped)

@@ -8,6 +8,7 @@
 #ifndef ETL_PUBLISH_H
 #define ETL_PUBLISH_H
 
+#include "datatype/timestamp.h"
 #include "etl.h"
 #include "nodes/pg_list.h"
 #include "storage/lockdefs.h"
@@ -21,6 +22,14 @@ typedef struct PublishOutput
 	int64		table_size;
 } PublishOutput;
 
+/* What became of waiting for a lock. */
+typedef enum PublishWait
+{
+	PUBLISH_LOCKED,
+	PUBLISH_CROSSED,			/* who has it waits for one that we have */
+	PUBLISH_BUSY				/* it was not free in time */
+} PublishWait;
+
 /* What is to be published, and what was prepared for it in this transaction. */
 typedef struct PublishSet
 {
@@ -30,16 +39,18 @@ typedef struct PublishSet
 	List	   *outputs;		/* of PublishOutput * */
 
 	/*
-	 * Waits a little for a lock that is not free; false: it still is not.  NULL:
-	 * nothing is waited for.
+	 * Waits a little for a lock that is not free; since: when readers began to be
+	 * held up; holding: there are others that keep readers out.  NULL: nothing is
+	 * waited for.
 	 */
-	bool		(*wait) (Oid relation, LOCKMODE mode);
+	PublishWait (*wait) (Oid relation, LOCKMODE mode, TimestampTz since, bool holding);
 
 	/* filled by publish_prepare */
 	List	   *tasks;			/* private: of PublishTask *, one for each output */
 	List	   *targets;		/* of Oid: tables that get new storage, with partitions */
 	List	   *dropped;		/* of Oid: indexes that go */
 	List	   *left;			/* of Oid: staged tables that stay behind, with partitions */
+	TimestampTz shut_out;		/* when readers began to be held up; 0: they are not */
 } PublishSet;
 
 /* Why it cannot be done now. */

@@ -26,6 +26,7 @@
 #include "replication/syncrep.h"
 #include "resume.h"
 #include "staging.h"
+#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
@@ -44,6 +45,9 @@
  */
 #define PUBLISH_PATIENT_FROM_MS	80
 #define PUBLISH_PATIENCE_MS		100
+
+/* Those who have what we wait for are watched for 1, 2 and 4 ms before we wait. */
+#define PUBLISH_NAP_MAX_MS		4
 
 /* For how long a run that has succeeded waits for those who read its staging tables. */
 #define CLEAN_UP_TRIES			20
@@ -100,16 +104,31 @@ publisher_leave_staging(RunState *run, const PublishSet *set)
 		staging_drop_empty(run->staging);
 }
 
-/* When the present try has waited long enough. */
-static TimestampTz publisher_patient_until = 0;
-
-static bool
-publisher_wait_for_lock(Oid relation, LOCKMODE mode)
+/*
+ * Who has the lock may be about to want one that we hold.  That shows within the time
+ * that a session takes to get to its next statement; who does not wait for us by then
+ * is waited for.
+ */
+static PublishWait
+publisher_wait_for_lock(Oid relation, LOCKMODE mode, TimestampTz since, bool holding)
 {
-	long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-													   publisher_patient_until);
+	TimestampTz until = TimestampTzPlusMilliseconds(since,
+													Min(PUBLISH_PATIENCE_MS, DeadlockTimeout / 2));
+	int			nap = 1;
+	long		left;
 
-	return left > 0 && runstate_lock(relation, mode, left);
+	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until)) > 0)
+	{
+		if (!holding || nap > PUBLISH_NAP_MAX_MS)
+			return runstate_lock(relation, mode, left) ? PUBLISH_LOCKED : PUBLISH_BUSY;
+		if (lock_relation_is_crossed(relation, mode))
+			return PUBLISH_CROSSED;
+		runstate_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Min(nap, left)));
+		if (ConditionalLockRelationOid(relation, mode))
+			return PUBLISH_LOCKED;
+		nap *= 2;
+	}
+	return PUBLISH_BUSY;
 }
 
 /*
@@ -164,12 +183,7 @@ publisher_try_publish(RunState *run, bool patient, PublishObstacle *obstacle)
 	set.target_schema = run->pipeline->target_schema;
 	set.outputs = publisher_outputs(run);
 	if (patient)
-	{
-		publisher_patient_until =
-			TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-										Min(PUBLISH_PATIENCE_MS, DeadlockTimeout / 2));
 		set.wait = publisher_wait_for_lock;
-	}
 	if (!publish_prepare(&set, obstacle))
 	{
 		publisher_catch_up(run, &set, obstacle);
@@ -257,7 +271,7 @@ publisher_run(RunState *run)
 	bool		told = false;
 
 	runstate_show(run, "publishing");
-	for (;;)
+	for (int tries = 1;; tries++)
 	{
 		PublishObstacle obstacle;
 		bool		hurry;
@@ -271,6 +285,8 @@ publisher_run(RunState *run)
 		if (publisher_try_publish(run, delay >= PUBLISH_PATIENT_FROM_MS, &obstacle))
 		{
 			run->verdict = ETL_RUN_SUCCESS;
+			elog(DEBUG1, "run " INT64_FORMAT " was published at try %d, after %s",
+				 run->run_id, tries, runstate_seconds(since));
 			return;
 		}
 		if (obstacle.stale != NULL)
