@@ -16,7 +16,10 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/dependency.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_statistic_ext_data.h"
 #include "commands/defrem.h"
@@ -25,10 +28,9 @@
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parser.h"
-#include "tcop/dest.h"
-#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
@@ -63,25 +65,55 @@ needs_gap(Node *expression, Relation staged, const char *constraint)
 	return false;
 }
 
-/* Does the table have this CHECK constraint already? */
+/* Does the table have this CHECK constraint already, under this name? */
 static bool
-has_check(Relation relation, Node *expression)
+has_check(Relation relation, const char *name, Node *expression)
 {
 	TupleConstr *constr = RelationGetDescr(relation)->constr;
 
 	for (int i = 0; constr != NULL && i < constr->num_check; i++)
 	{
-		if (equal(stringToNode(constr->check[i].ccbin), expression))
+		if (strcmp(constr->check[i].ccname, name) == 0 &&
+			equal(stringToNode(constr->check[i].ccbin), expression))
 			return true;
 	}
 	return false;
 }
 
-/* Which columns have to become NOT NULL: of char *. */
-static List *
-missing_not_nulls(Relation published, Relation staged)
+static AlterTableCmd *
+alter_command(AlterTableType subtype, const char *name, Node *definition)
 {
-	List	   *columns = NIL;
+	AlterTableCmd *command = makeNode(AlterTableCmd);
+
+	command->subtype = subtype;
+	command->name = name != NULL ? pstrdup(name) : NULL;
+	command->def = definition;
+	command->behavior = DROP_RESTRICT;
+	return command;
+}
+
+/* A column becomes NOT NULL, from 18 on by a constraint of the same name. */
+static AlterTableCmd *
+set_not_null(Relation published, AttrNumber attnum, const char *column)
+{
+	HeapTuple	tuple = FindNotNullConstraintCompat(RelationGetRelid(published), attnum);
+	Constraint *constraint;
+
+	if (tuple == NULL)
+		return alter_command(AT_SetNotNull, column, NULL);
+	constraint = MakeNotNullConstraintCompat(column);
+	constraint->conname = pstrdup(NameStr(((Form_pg_constraint) GETSTRUCT(tuple))->conname));
+	return alter_command(AT_AddConstraint, NULL, (Node *) constraint);
+}
+
+/*
+ * What makes columns NOT NULL that have to be: of AlterTableCmd *.  exactly: and no
+ * others.
+ */
+static List *
+missing_not_nulls(Relation published, Relation staged, bool exactly)
+{
+	List	   *commands = NIL;
 
 	for (int i = 0; i < RelationGetDescr(staged)->natts &&
 		 i < RelationGetDescr(published)->natts; i++)
@@ -89,18 +121,39 @@ missing_not_nulls(Relation published, Relation staged)
 		Form_pg_attribute theirs = TupleDescAttr(RelationGetDescr(published), i);
 		Form_pg_attribute mine = TupleDescAttr(RelationGetDescr(staged), i);
 
-		if (theirs->attnotnull && !mine->attisdropped && !mine->attnotnull)
-			columns = lappend(columns, pstrdup(NameStr(mine->attname)));
+		if (mine->attisdropped || theirs->attisdropped || theirs->attnotnull == mine->attnotnull)
+			continue;
+		if (theirs->attnotnull)
+			commands = lappend(commands, set_not_null(published, i + 1, NameStr(mine->attname)));
+		else if (exactly)
+			commands = lappend(commands,
+							   alter_command(AT_DropNotNull, NameStr(mine->attname), NULL));
 	}
-	return columns;
+	return commands;
 }
 
-/* The CHECK constraints that are to be added: of Constraint *. */
+/* What drops those that the published table has no more: of AlterTableCmd *. */
+static List *
+surplus_checks(Relation published, Relation staged)
+{
+	TupleConstr *constr = RelationGetDescr(staged)->constr;
+	List	   *commands = NIL;
+
+	for (int i = 0; constr != NULL && i < constr->num_check; i++)
+	{
+		if (!has_check(published, constr->check[i].ccname, stringToNode(constr->check[i].ccbin)))
+			commands = lappend(commands,
+							   alter_command(AT_DropConstraint, constr->check[i].ccname, NULL));
+	}
+	return commands;
+}
+
+/* What adds the CHECK constraints that are missing: of AlterTableCmd *. */
 static List *
 missing_checks(Relation published, Relation staged)
 {
 	TupleConstr *constr = RelationGetDescr(published)->constr;
-	List	   *checks = NIL;
+	List	   *commands = NIL;
 
 	for (int i = 0; constr != NULL && i < constr->num_check; i++)
 	{
@@ -108,7 +161,7 @@ missing_checks(Relation published, Relation staged)
 		Node	   *expression = stringToNode(check->ccbin);
 		Constraint *constraint;
 
-		if (!ConstrCheckIsEnforcedCompat(check) || has_check(staged, expression) ||
+		if (!ConstrCheckIsEnforcedCompat(check) || has_check(staged, check->ccname, expression) ||
 			needs_gap(expression, staged, check->ccname))
 			continue;
 		constraint = makeNode(Constraint);
@@ -117,82 +170,66 @@ missing_checks(Relation published, Relation staged)
 		constraint->location = -1;
 		constraint->cooked_expr = pstrdup(check->ccbin);
 		constraint->initially_valid = true;
+		/* a partitioned table cannot have it, and all that inherits is its partitions */
+		constraint->is_no_inherit = check->ccnoinherit &&
+			staged->rd_rel->relkind != RELKIND_PARTITIONED_TABLE;
 		ConstraintSetEnforcedCompat(constraint);
-		checks = lappend(checks, constraint);
+		commands = lappend(commands, alter_command(AT_AddConstraint, NULL, (Node *) constraint));
 	}
-	return checks;
+	return commands;
 }
 
 static void
-adopt_pair(Oid published, Oid staged)
+adopt_pair(Oid published, Oid staged, bool exactly)
 {
 	Relation	p = try_relation_open(published, AccessShareLock);
 	Relation	s;
-	List	   *commands = NIL;
-	List	   *columns;
-	List	   *checks;
-	ListCell   *lc;
+	List	   *surplus;
+	List	   *missing;
 
 	if (p == NULL)
 		return;
 	s = table_open(staged, NoLock);
-	columns = missing_not_nulls(p, s);
-	checks = missing_checks(p, s);
+	surplus = exactly ? surplus_checks(p, s) : NIL;
+	missing = list_concat(missing_not_nulls(p, s, exactly), missing_checks(p, s));
 	table_close(s, NoLock);
 	relation_close(p, AccessShareLock);
 
-	foreach(lc, columns)
-	{
-		AlterTableCmd *command = makeNode(AlterTableCmd);
-
-		command->subtype = AT_SetNotNull;
-		command->name = lfirst(lc);
-		commands = lappend(commands, command);
-	}
-	foreach(lc, checks)
-	{
-		AlterTableCmd *command = makeNode(AlterTableCmd);
-
-		command->subtype = AT_AddConstraint;
-		command->def = lfirst(lc);
-		commands = lappend(commands, command);
-	}
-	if (commands == NIL)
-		return;
-	layout_execute_alter(staged, commands);
+	/* by itself, as names become free */
+	if (surplus != NIL)
+		layout_execute_alter(staged, surplus);
+	if (missing != NIL)
+		layout_execute_alter(staged, missing);
 }
 
 void
 adopt_constraints(Oid published, Oid staged)
 {
 	List	   *pairs;
+	LayoutFit	fit;
 	ListCell   *lc;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (layout_compare(published, staged, &pairs) == LAYOUT_REPLACE)
-		pairs = NIL;			/* altered meanwhile: publishing will see */
+	fit = layout_compare(published, staged, &pairs);
 
 	/* partitions come after their tables, and have got most of it from them */
 	foreach(lc, pairs)
-		adopt_pair(((LayoutPair *) lfirst(lc))->published, ((LayoutPair *) lfirst(lc))->staged);
+		adopt_pair(((LayoutPair *) lfirst(lc))->published, ((LayoutPair *) lfirst(lc))->staged,
+				   fit == LAYOUT_REPLACE);
 	PopActiveSnapshot();
 }
 
-char *
-adopt_find_missing(Oid published, Oid staged)
+bool
+adopt_is_complete(Oid published, Oid staged, bool exactly)
 {
 	Relation	p = table_open(published, NoLock);
 	Relation	s = table_open(staged, NoLock);
-	List	   *columns = missing_not_nulls(p, s);
-	List	   *checks = missing_checks(p, s);
+	bool		complete = missing_not_nulls(p, s, exactly) == NIL &&
+		missing_checks(p, s) == NIL && (!exactly || surplus_checks(p, s) == NIL);
 
 	table_close(s, NoLock);
 	table_close(p, NoLock);
-	if (columns != NIL)
-		return linitial(columns);
-	if (checks != NIL)
-		return linitial_node(Constraint, checks)->conname;
-	return NULL;
+	return complete;
 }
 
 /* ---- statistics objects ---- */
@@ -297,17 +334,11 @@ create_statistics(Oid statistics, Oid staged)
 	char	   *text = pg_get_statisticsobjdef_string(statistics);
 	RawStmt    *raw = linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT));
 	CreateStatsStmt *create = castNode(CreateStatsStmt, raw->stmt);
-	PlannedStmt *utility = makeNode(PlannedStmt);
 
 	create->defnames = NIL;
 	create->relations = list_make1(makeRangeVar(get_namespace_name(get_rel_namespace(staged)),
 												get_rel_name(staged), -1));
-	utility->commandType = CMD_UTILITY;
-	utility->utilityStmt = (Node *) create;
-	utility->stmt_location = -1;
-	ProcessUtility(utility, text, false, PROCESS_UTILITY_SUBCOMMAND, NULL, NULL,
-				   None_Receiver, NULL);
-	CommandCounterIncrement();
+	layout_execute_utility((Node *) create, text);
 	copy_target(statistics, llast_oid(statistics_of(staged)));
 }
 
@@ -345,8 +376,7 @@ adopt_statistics(Oid published, Oid staged)
 	ListCell   *lc;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (layout_compare(published, staged, &pairs) == LAYOUT_REPLACE)
-		pairs = NIL;			/* altered meanwhile: publishing will see */
+	(void) layout_compare(published, staged, &pairs);
 	foreach(lc, pairs)
 	{
 		LayoutPair *pair = lfirst(lc);
@@ -410,4 +440,32 @@ adopt_hand_over_statistics(Oid published, Oid staged)
 							 lfirst_oid(lc));
 	CatalogCloseIndexes(indexes);
 	table_close(data, RowExclusiveLock);
+}
+
+void
+adopt_move_statistics(Oid published, Oid staged)
+{
+	Relation	pg_statistic_ext = table_open(StatisticExtRelationId, RowExclusiveLock);
+	ListCell   *lc;
+
+	foreach(lc, statistics_of(published))
+	{
+		Relation	relation = table_open(staged, NoLock);
+		bool		can = can_have_statistics(lfirst_oid(lc), relation);
+		HeapTuple	tuple;
+
+		table_close(relation, NoLock);
+		if (!can)
+			continue;			/* goes with its column */
+		tuple = SearchSysCacheCopy1(STATEXTOID, ObjectIdGetDatum(lfirst_oid(lc)));
+		((Form_pg_statistic_ext) GETSTRUCT(tuple))->stxrelid = staged;
+		CatalogTupleUpdate(pg_statistic_ext, &tuple->t_self, tuple);
+		if (changeDependencyFor(StatisticExtRelationId, lfirst_oid(lc), RelationRelationId,
+								published, staged) < 1)
+			elog(ERROR, "statistics object %u does not depend on its table", lfirst_oid(lc));
+	}
+	table_close(pg_statistic_ext, RowExclusiveLock);
+	CacheInvalidateRelcacheByRelid(published);
+	CacheInvalidateRelcacheByRelid(staged);
+	CommandCounterIncrement();
 }

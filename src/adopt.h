@@ -18,7 +18,8 @@
  * Gives the staged table the NOT NULL and CHECK constraints of the published one
  * that it does not have yet and that can be asked of its columns, in one scan.
  * Constraints that are not enforced (18) are left out; those that are NOT VALID
- * hold for new rows, and these are.
+ * hold for new rows, and these are.  One that will replace the published table loses
+ * those that this has no more.
  *
  * Raises not_null_violation and check_violation, as ALTER TABLE does;
  * feature_not_supported for a CHECK that refers to the whole row.
@@ -26,10 +27,10 @@
 extern void adopt_constraints(Oid published, Oid staged);
 
 /*
- * Has a staged heap, or partitioned table, all of these?  NULL, or what it lacks:
- * the name of a column or of a constraint.  The columns must fit.
+ * Has a staged heap, or partitioned table, all of these?  exactly: and no others.
+ * The columns must fit.
  */
-extern char *adopt_find_missing(Oid published, Oid staged);
+extern bool adopt_is_complete(Oid published, Oid staged, bool exactly);
 
 /*
  * Gives the staged table the statistics objects of the published one, with their
@@ -43,5 +44,11 @@ extern void adopt_statistics(Oid published, Oid staged);
  * has nothing until the next ANALYZE.
  */
 extern void adopt_hand_over_statistics(Oid published, Oid staged);
+
+/*
+ * The published table's statistics objects become the staged one's, with all that
+ * they are: names, owners, comments, and what was handed over to them.
+ */
+extern void adopt_move_statistics(Oid published, Oid staged);
 
 #endif							/* ETL_ADOPT_H */

@@ -226,6 +226,37 @@
 #define ConstraintSetEnforcedCompat(constraint)		((void) 0)
 #endif
 
+/*
+ * 18: NOT NULL is a constraint, with a name: its row, and the node to add one with.
+ * NULL before.  (Users include catalog/pg_constraint.h and nodes/makefuncs.h.)
+ */
+#if PG_VERSION_NUM >= 180000
+#define FindNotNullConstraintCompat(relid, attnum) \
+	findNotNullConstraintAttnum((relid), (attnum))
+#define MakeNotNullConstraintCompat(column) \
+	makeNotNullConstraint(makeString(pstrdup(column)))
+#else
+#define FindNotNullConstraintCompat(relid, attnum)	((HeapTuple) NULL)
+#define MakeNotNullConstraintCompat(column)			((Constraint *) NULL)
+#endif
+
+/*
+ * The option of a column that some minor releases keep a version of it in.  (Users
+ * include catalog/pg_attribute.h.)
+ */
+#ifdef ATTRIBUTE_VERSION_ATTOPTION
+#define COMPAT_ATTRIBUTE_VERSION_OPTION	ATTRIBUTE_VERSION_ATTOPTION
+#else
+#define COMPAT_ATTRIBUTE_VERSION_OPTION	"pg_attver"
+#endif
+
+/* 18: foreign keys of partitioned tables may be NOT VALID */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_PARTITIONED_MAY_HAVE_INVALID_KEYS	true
+#else
+#define COMPAT_PARTITIONED_MAY_HAVE_INVALID_KEYS	false
+#endif
+
 /* 18: foreign keys that are not enforced, and such with PERIOD */
 #if PG_VERSION_NUM >= 180000
 #define ConstraintIsEnforcedCompat(form)	((form)->conenforced)

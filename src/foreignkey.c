@@ -54,9 +54,9 @@ rows_of(Oid relid, const List *pairs)
 	return relid;
 }
 
-/* Those of the table's own, or those that point at it. */
+/* Those of the table's own, or those that point at it.  all: also such as promise nothing. */
 static List *
-list_keys(Oid relid, bool own, List *keys)
+list_keys(Oid relid, bool own, bool all, List *keys)
 {
 	Relation	pg_constraint = table_open(ConstraintRelationId, AccessShareLock);
 	ScanKeyData key;
@@ -73,8 +73,8 @@ list_keys(Oid relid, bool own, List *keys)
 	{
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
 
-		if (form->contype == CONSTRAINT_FOREIGN && form->convalidated &&
-			ConstraintIsEnforcedCompat(form) && !OidIsValid(form->conparentid))
+		if (form->contype == CONSTRAINT_FOREIGN && !OidIsValid(form->conparentid) &&
+			(all || (form->convalidated && ConstraintIsEnforcedCompat(form))))
 			keys = list_append_unique_oid(keys, form->oid);
 	}
 	systable_endscan(scan);
@@ -92,10 +92,16 @@ foreignkey_list(const List *pairs)
 	{
 		Oid			relid = ((LayoutPair *) lfirst(lc))->published;
 
-		keys = list_keys(relid, true, keys);
-		keys = list_keys(relid, false, keys);
+		keys = list_keys(relid, true, false, keys);
+		keys = list_keys(relid, false, false, keys);
 	}
 	return keys;
+}
+
+List *
+foreignkey_list_own(Oid relid)
+{
+	return list_keys(relid, true, true, NIL);
 }
 
 /* palloc'd */

@@ -19,6 +19,9 @@
  */
 extern List *foreignkey_list(const List *pairs);
 
+/* All that are the table's own, parts of others excepted: a List of their OIDs. */
+extern List *foreignkey_list_own(Oid relid);
+
 /*
  * The tables on the other side of these (of Oid) that are not among the pairs, with
  * their partitions.  While they are locked with ShareRowExclusiveLock what

@@ -1,11 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * identity.c
- *	  What a published table is beside its rows, where another table has to
- *	  replace it.
+ *	  Where another table has to replace a published one: has that something
+ *	  that the other could not have?
  *
- * That is so only where partitions come, go or are cut otherwise: all else keeps
- * the table (layout.c).
+ * What a table is beside its rows is what depends on it.  So all of that is gone
+ * through, and what is of a kind that successor.c does not know how to carry over
+ * is named, rather than lost.
+ *
+ * Partitions are made anew, from one model.  So they must be alike in what can be
+ * set for each of them, and must not have anything that is not their table's.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,16 +22,25 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
-#include "catalog/dependency.h"
-#include "catalog/indexing.h"
+#include "catalog/objectaddress.h"
+#include "catalog/partition.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_attrdef.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_publication_rel.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_seclabel.h"
+#include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
 #include "commands/comment.h"
-#include "miscadmin.h"
-#include "rewrite/prs2lock.h"
-#include "utils/acl.h"
+#include "commands/trigger.h"
+#include "setting.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -35,53 +48,152 @@
 #include "utils/reltrigger.h"
 #include "utils/syscache.h"
 
-/* ---- what cannot be carried over ---- */
+/* A table that is to be replaced. */
+typedef struct Replaced
+{
+	Relation	relation;
+	bool		corresponds;	/* the other has its columns at the same places */
+	bool		partitioned;	/* the other is */
+	const List *key;			/* of char *: by these columns; NIL: not known */
+	const List *own;			/* of char *: the step's indexes */
+	StringInfoData lost;
+} Replaced;
 
 static void
-note(StringInfo lost, const char *kind, const char *name)
+note(Replaced *table, const char *what)
 {
-	appendStringInfo(lost, "%s%s%s%s", lost->len > 0 ? ", " : "", kind,
-					 name != NULL ? " " : "", name != NULL ? quote_identifier(name) : "");
+	/* what depends on several columns is found several times */
+	if (strstr(table->lost.data, what) == NULL)
+		appendStringInfo(&table->lost, "%s%s", table->lost.len > 0 ? ", " : "", what);
 }
 
-static void
-note_constraints(StringInfo lost, Oid relid)
-{
-	Relation	pg_constraint = table_open(ConstraintRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
-	scan = systable_beginscan(pg_constraint, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		note(lost, "constraint", NameStr(((Form_pg_constraint) GETSTRUCT(tuple))->conname));
-	systable_endscan(scan);
-	table_close(pg_constraint, AccessShareLock);
-}
-
-static void
-note_indexes(StringInfo lost, Relation relation, const List *own)
+static bool
+is_listed(const List *names, const char *name)
 {
 	ListCell   *lc;
 
-	foreach(lc, RelationGetIndexList(relation))
+	foreach(lc, names)
 	{
-		char	   *name = get_rel_name(lfirst_oid(lc));
-		bool		ours = OidIsValid(get_index_constraint(lfirst_oid(lc)));
-		ListCell   *lc2;
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
+}
 
-		foreach(lc2, own)
-			ours |= strcmp(lfirst(lc2), name) == 0;
-		if (!ours)				/* those of constraints have been noted */
-			note(lost, "index", name);
+/* ---- what depends on a table ---- */
+
+/* The expression of a column's default, or NULL. */
+static Node *
+default_of(Relation relation, AttrNumber attnum)
+{
+	TupleConstr *constr = RelationGetDescr(relation)->constr;
+
+	for (int i = 0; constr != NULL && i < constr->num_defval; i++)
+	{
+		if (constr->defval[i].adnum == attnum)
+			return stringToNode(constr->defval[i].adbin);
+	}
+	return NULL;
+}
+
+/* Is it one that the step makes: its row type, TOAST, partitions, own indexes? */
+static bool
+is_part(const Replaced *table, Form_pg_depend depend)
+{
+	if (depend->classid == TypeRelationId)
+		return true;			/* who uses it has been looked for */
+	if (depend->classid != RelationRelationId)
+		return false;
+	if (depend->objid == depend->refobjid)
+		return true;			/* a column of its partition key */
+	switch (get_rel_relkind(depend->objid))
+	{
+		case RELKIND_TOASTVALUE:
+			return true;
+		case RELKIND_INDEX:
+		case RELKIND_PARTITIONED_INDEX:
+			return is_listed(table->own, get_rel_name(depend->objid)) &&
+				!OidIsValid(get_index_constraint(depend->objid));
+		default:
+			return get_rel_relispartition(depend->objid);
+	}
+}
+
+/* Is it of a kind that is carried over? */
+static bool
+is_carried(Form_pg_depend depend)
+{
+	switch (depend->classid)
+	{
+		case ConstraintRelationId:
+		case TriggerRelationId:
+		case PolicyRelationId:
+		case RewriteRelationId:
+		case AttrDefaultRelationId:
+		case StatisticExtRelationId:
+		case PublicationRelRelationId:	/* publishing refuses these by itself */
+			return true;
+		case RelationRelationId:
+			if (get_rel_relkind(depend->objid) == RELKIND_SEQUENCE)
+				return depend->deptype == DEPENDENCY_AUTO;	/* else of an identity column */
+			return get_rel_relkind(depend->objid) == RELKIND_INDEX ||
+				get_rel_relkind(depend->objid) == RELKIND_PARTITIONED_INDEX;
+		default:
+			return false;
+	}
+}
+
+/* Has a partition got this trigger, or the one of this constraint, from its table? */
+static bool
+has_cloned_trigger(Relation partition, Oid trigger_or_constraint)
+{
+	for (int i = 0; partition->trigdesc != NULL && i < partition->trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &partition->trigdesc->triggers[i];
+
+		if ((trigger->tgoid == trigger_or_constraint ||
+			 trigger->tgconstraint == trigger_or_constraint) &&
+			(trigger->tgisinternal || trigger->tgisclone))
+			return true;
+	}
+	return false;
+}
+
+/* Has a partition got it from its table? */
+static bool
+is_inherited(const Replaced *table, Relation partition, Form_pg_depend depend)
+{
+	bool		inherited = false;
+	HeapTuple	tuple;
+
+	switch (depend->classid)
+	{
+		case ConstraintRelationId:
+			tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(depend->objid));
+			if (!HeapTupleIsValid(tuple))
+				return false;
+			inherited = ((Form_pg_constraint) GETSTRUCT(tuple))->coninhcount > 0 ||
+				OidIsValid(((Form_pg_constraint) GETSTRUCT(tuple))->conparentid);
+			ReleaseSysCache(tuple);
+			return inherited || has_cloned_trigger(partition, depend->objid);
+		case TriggerRelationId:
+			return has_cloned_trigger(partition, depend->objid);
+		case AttrDefaultRelationId:
+			return equal(default_of(partition, depend->refobjsubid),
+						 default_of(table->relation, depend->refobjsubid));
+		case RelationRelationId:
+			return get_rel_relispartition(depend->objid);
+		case PublicationRelRelationId:
+			return true;		/* publishing refuses these by itself */
+		default:
+			return false;
 	}
 }
 
 static void
-note_sequences(StringInfo lost, Oid relid)
+note_dependants(Replaced *table, Relation relation)
 {
+	bool		is_partition = relation != table->relation;
 	Relation	pg_depend = table_open(DependRelationId, AccessShareLock);
 	ScanKeyData keys[2];
 	SysScanDesc scan;
@@ -90,130 +202,298 @@ note_sequences(StringInfo lost, Oid relid)
 	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(RelationRelationId));
 	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
+				ObjectIdGetDatum(RelationGetRelid(relation)));
 	scan = systable_beginscan(pg_depend, DependReferenceIndexId, true, NULL, 2, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Form_pg_depend depend = (Form_pg_depend) GETSTRUCT(tuple);
+		ObjectAddress object;
+		char	   *description;
 
-		if (form->classid == RelationRelationId && form->objsubid == 0 &&
-			get_rel_relkind(form->objid) == RELKIND_SEQUENCE)
-			note(lost, "sequence", get_rel_name(form->objid));
+		if (is_part(table, depend) ||
+			(is_partition ? is_inherited(table, relation, depend) :
+			 table->corresponds && is_carried(depend)))
+			continue;
+		ObjectAddressSubSet(object, depend->classid, depend->objid, depend->objsubid);
+		description = getObjectDescription(&object, true);
+		if (description != NULL)
+			note(table, description);
 	}
 	systable_endscan(scan);
 	table_close(pg_depend, AccessShareLock);
 }
 
-void
-identity_check_replaceable(Oid relid, const List *own)
-{
-	Relation	relation = try_relation_open(relid, AccessShareLock);
-	StringInfoData lost;
+/* ---- what is not an object ---- */
 
-	if (relation == NULL)
-		return;
-	initStringInfo(&lost);
-	if (relation->rd_rel->relrowsecurity)
-		note(&lost, "row-level security", NULL);
-	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
+static bool
+has_label(Oid relid)
+{
+	Relation	pg_seclabel = table_open(SecLabelRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	bool		found;
+
+	ScanKeyInit(&keys[0], Anum_pg_seclabel_objoid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	ScanKeyInit(&keys[1], Anum_pg_seclabel_classoid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationRelationId));
+	scan = systable_beginscan(pg_seclabel, SecLabelObjectIndexId, true, NULL, 2, keys);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(pg_seclabel, AccessShareLock);
+	return found;
+}
+
+/* What the other table would have to be for, to have it. */
+static void
+note_nature(Replaced *table)
+{
+	Relation	relation = table->relation;
+
+	if (relation->rd_rel->relispartition || has_superclass(RelationGetRelid(relation)))
+		note(table, "its place below another table");
+	if (OidIsValid(relation->rd_rel->reloftype))
+		note(table, "its type");
+	if (relation->rd_rel->relkind == RELKIND_RELATION &&
+		relation->rd_rel->relam != HEAP_TABLE_AM_OID)
+		note(table, "its access method");
+	if (has_label(RelationGetRelid(relation)))
+		note(table, "its security label");
+	if (!table->corresponds && relation->rd_rel->relrowsecurity)
+		note(table, "row-level security");
+	if (!table->corresponds && relation->rd_rel->relreplident != REPLICA_IDENTITY_DEFAULT)
+		note(table, "its replica identity");
+}
+
+/* ---- what a partitioned table cannot have ---- */
+
+static void
+note_triggers(Replaced *table)
+{
+	TriggerDesc *triggers = table->relation->trigdesc;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
-		if (!relation->trigdesc->triggers[i].tgisinternal)
-			note(&lost, "trigger", relation->trigdesc->triggers[i].tgname);
+		Trigger    *trigger = &triggers->triggers[i];
+
+		if (trigger->tgisinternal && trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN)
+			note(table, "disabled triggers of foreign keys");
+		if (!trigger->tgisinternal && table->partitioned && TRIGGER_FOR_ROW(trigger->tgtype) &&
+			(trigger->tgoldtable != NULL || trigger->tgnewtable != NULL))
+			note(table, psprintf("trigger %s, which is for each row and has transition tables, with partitions",
+								 quote_identifier(trigger->tgname)));
 	}
-	if (relation->rd_rules != NULL)
-		note(&lost, "rules", NULL);
-	note_constraints(&lost, relid);
-	note_indexes(&lost, relation, own);
-	if (RelationGetStatExtList(relation) != NIL)
-		note(&lost, "statistics objects", NULL);
-	note_sequences(&lost, relid);
-	if (lost.len > 0)
+}
+
+static void
+note_foreign_keys(Replaced *table)
+{
+	Relation	pg_constraint;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (!table->partitioned || COMPAT_PARTITIONED_MAY_HAVE_INVALID_KEYS)
+		return;
+	pg_constraint = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationGetRelid(table->relation)));
+	scan = systable_beginscan(pg_constraint, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		if (form->contype == CONSTRAINT_FOREIGN && !form->convalidated)
+			note(table, psprintf("foreign key %s, which is NOT VALID, with partitions",
+								 quote_identifier(NameStr(form->conname))));
+	}
+	systable_endscan(scan);
+	table_close(pg_constraint, AccessShareLock);
+}
+
+/* A unique index has to tell in which partition a row would be. */
+static bool
+has_key(const Replaced *table, Relation index)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->key)
+	{
+		AttrNumber	attnum = get_attnum(RelationGetRelid(table->relation), lfirst(lc));
+		bool		found = false;
+
+		for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+			found |= index->rd_index->indkey.values[i] == attnum;
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+static void
+note_indexes(Replaced *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(table->relation))
+	{
+		Relation	index = relation_open(lfirst_oid(lc), AccessShareLock);
+		char	   *name = RelationGetRelationName(index);
+
+		if (table->partitioned && index->rd_index->indisclustered)
+			note(table, psprintf("CLUSTER ON %s, with partitions", quote_identifier(name)));
+		if (table->partitioned && index->rd_index->indisunique && !has_key(table, index) &&
+			(!is_listed(table->own, name) || OidIsValid(get_index_constraint(lfirst_oid(lc)))))
+			note(table, psprintf("unique index %s, which lacks a column of the partition key",
+								 quote_identifier(name)));
+		relation_close(index, AccessShareLock);
+	}
+}
+
+/* ---- partitions ---- */
+
+/* The index of the whole table that a partition's replica identity is a part of. */
+static Oid
+replica_index(Relation partition)
+{
+	Oid			index = RelationGetReplicaIndex(partition);
+
+	return OidIsValid(index) && get_rel_relispartition(index) ?
+		get_partition_parent(index, true) : index;
+}
+
+/* Are there grants on it, or on one of its columns? */
+static bool
+has_grants(Relation relation)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(RelationGetRelid(relation)));
+	bool		isnull = true;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", RelationGetRelid(relation));
+	(void) SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &isnull);
+	ReleaseSysCache(tuple);
+	for (int i = 1; isnull && i <= RelationGetDescr(relation)->natts; i++)
+	{
+		tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(RelationGetRelid(relation)),
+								Int16GetDatum(i));
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for attribute %d of relation %u",
+				 i, RelationGetRelid(relation));
+		(void) SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attacl, &isnull);
+		ReleaseSysCache(tuple);
+	}
+	return !isnull;
+}
+
+/* Comments, grants and the like of partitions as such. */
+static void
+note_partition(Replaced *table, Relation partition)
+{
+	char	   *name = RelationGetRelationName(partition);
+	ListCell   *lc;
+
+	if (partition->rd_rel->relkind != RELKIND_RELATION)
+		note(table, psprintf("partition %s, which is not a plain table", quote_identifier(name)));
+	if (partition->rd_rel->relrowsecurity || partition->rd_rel->relforcerowsecurity)
+		note(table, psprintf("row-level security of partition %s", quote_identifier(name)));
+	if (has_label(RelationGetRelid(partition)))
+		note(table, psprintf("security label of partition %s", quote_identifier(name)));
+	for (int i = 0; i <= RelationGetDescr(partition)->natts; i++)
+	{
+		if (GetComment(RelationGetRelid(partition), RelationRelationId, i) != NULL)
+			note(table, psprintf("comments on partition %s", quote_identifier(name)));
+	}
+	foreach(lc, RelationGetIndexList(partition))
+	{
+		Relation	index = relation_open(lfirst_oid(lc), AccessShareLock);
+
+		if (index->rd_index->indisclustered)
+			note(table, psprintf("CLUSTER ON %s", quote_identifier(RelationGetRelationName(index))));
+		if (GetComment(lfirst_oid(lc), RelationRelationId, 0) != NULL)
+			note(table, psprintf("comment on index %s",
+								 quote_identifier(RelationGetRelationName(index))));
+		relation_close(index, AccessShareLock);
+	}
+	if (!table->partitioned && has_grants(partition))
+		note(table, psprintf("grants on partition %s", quote_identifier(name)));
+}
+
+/* Are the columns of a table and its partition at the same places? */
+static bool
+same_columns(Relation table, Relation partition)
+{
+	bool		same = RelationGetDescr(table)->natts == RelationGetDescr(partition)->natts;
+
+	for (int i = 0; same && i < RelationGetDescr(table)->natts; i++)
+	{
+		Form_pg_attribute a = TupleDescAttr(RelationGetDescr(table), i);
+		Form_pg_attribute b = TupleDescAttr(RelationGetDescr(partition), i);
+
+		same = a->attisdropped == b->attisdropped &&
+			(a->attisdropped || strcmp(NameStr(a->attname), NameStr(b->attname)) == 0);
+	}
+	return same;
+}
+
+/* Can one model be made of them? */
+static void
+note_partitions(Replaced *table)
+{
+	List	   *relids = find_all_inheritors(RelationGetRelid(table->relation), AccessShareLock, NULL);
+	Relation	first = NULL;
+	ListCell   *lc;
+
+	for_each_from(lc, relids, 1)
+	{
+		Relation	partition = relation_open(lfirst_oid(lc), NoLock);
+
+		note_dependants(table, partition);
+		note_partition(table, partition);
+		if (first == NULL)
+		{
+			first = partition;
+			if (!same_columns(table->relation, first))
+				note(table, "columns in which it and its partitions differ");
+			continue;
+		}
+		if (!setting_same_table(RelationGetRelid(first), RelationGetRelid(partition)) ||
+			!setting_same_columns(first, partition) ||
+			replica_index(first) != replica_index(partition))
+			note(table, psprintf("settings in which partitions %s and %s differ",
+								 quote_identifier(RelationGetRelationName(first)),
+								 quote_identifier(RelationGetRelationName(partition))));
+		relation_close(partition, NoLock);
+	}
+	if (first != NULL)
+		relation_close(first, NoLock);
+}
+
+void
+identity_check_replaceable(Oid relid, bool corresponds, bool partitioned, const List *key,
+						   const List *own)
+{
+	Replaced	table = {0};
+
+	table.relation = try_relation_open(relid, AccessShareLock);
+	if (table.relation == NULL)
+		return;
+	table.corresponds = corresponds;
+	table.partitioned = partitioned;
+	table.key = key;
+	table.own = own;
+	initStringInfo(&table.lost);
+	note_nature(&table);
+	note_triggers(&table);
+	note_foreign_keys(&table);
+	note_indexes(&table);
+	note_dependants(&table, table.relation);
+	note_partitions(&table);
+	if (table.lost.len > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot replace table \"%s\" by one that is partitioned otherwise because that would not have: %s",
-						RelationGetRelationName(relation), lost.data),
-				 errhint("Drop these before the run and create them again after it, or leave the step's partitions as they were.")));
-	relation_close(relation, AccessShareLock);
-}
-
-/* ---- what is carried over ---- */
-
-static void
-carry_table_acl(Oid from, Oid to)
-{
-	Relation	pg_class = table_open(RelationRelationId, RowExclusiveLock);
-	HeapTuple	source = SearchSysCache1(RELOID, ObjectIdGetDatum(from));
-	HeapTuple	tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(to));
-	Datum		values[Natts_pg_class] = {0};
-	bool		nulls[Natts_pg_class] = {0};
-	bool		replaces[Natts_pg_class] = {0};
-	int			k = Anum_pg_class_relacl - 1;
-
-	if (!HeapTupleIsValid(source) || !HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u or %u", from, to);
-	values[k] = SysCacheGetAttr(RELOID, source, Anum_pg_class_relacl, &nulls[k]);
-	replaces[k] = true;
-	tuple = heap_modify_tuple(tuple, RelationGetDescr(pg_class), values, nulls, replaces);
-	CatalogTupleUpdate(pg_class, &tuple->t_self, tuple);
-	if (!nulls[k])
-		recordDependencyOnNewAcl(RelationRelationId, to, 0, GetUserId(), DatumGetAclP(values[k]));
-	ReleaseSysCache(source);
-	table_close(pg_class, RowExclusiveLock);
-}
-
-static void
-carry_column_acl(Relation pg_attribute, HeapTuple source, Oid to, AttrNumber attnum)
-{
-	HeapTuple	tuple = SearchSysCacheCopy2(ATTNUM, ObjectIdGetDatum(to), Int16GetDatum(attnum));
-	Datum		values[Natts_pg_attribute] = {0};
-	bool		nulls[Natts_pg_attribute] = {0};
-	bool		replaces[Natts_pg_attribute] = {0};
-	int			k = Anum_pg_attribute_attacl - 1;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for attribute %d of relation %u", attnum, to);
-	values[k] = SysCacheGetAttr(ATTNUM, source, Anum_pg_attribute_attacl, &nulls[k]);
-	if (nulls[k])
-		return;
-	replaces[k] = true;
-	tuple = heap_modify_tuple(tuple, RelationGetDescr(pg_attribute), values, nulls, replaces);
-	CatalogTupleUpdate(pg_attribute, &tuple->t_self, tuple);
-	recordDependencyOnNewAcl(RelationRelationId, to, attnum, GetUserId(), DatumGetAclP(values[k]));
-}
-
-static void
-carry_comment(Oid from, AttrNumber from_attnum, Oid to, AttrNumber to_attnum)
-{
-	char	   *comment = GetComment(from, RelationRelationId, from_attnum);
-
-	if (comment != NULL)
-		CreateComments(to, RelationRelationId, to_attnum, comment);
-}
-
-void
-identity_carry(Oid from, Oid to)
-{
-	Relation	pg_attribute = table_open(AttributeRelationId, RowExclusiveLock);
-	Relation	relation = relation_open(from, NoLock);
-
-	carry_table_acl(from, to);
-	carry_comment(from, 0, to, 0);
-	for (int i = 0; i < RelationGetDescr(relation)->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(relation), i);
-		AttrNumber	attnum = att->attisdropped ? InvalidAttrNumber :
-			get_attnum(to, NameStr(att->attname));
-		HeapTuple	source;
-
-		if (attnum == InvalidAttrNumber)
-			continue;
-		source = SearchSysCache2(ATTNUM, ObjectIdGetDatum(from), Int16GetDatum(i + 1));
-		if (!HeapTupleIsValid(source))
-			elog(ERROR, "cache lookup failed for attribute %d of relation %u", i + 1, from);
-		carry_column_acl(pg_attribute, source, to, attnum);
-		ReleaseSysCache(source);
-		carry_comment(from, i + 1, to, attnum);
-	}
-	relation_close(relation, NoLock);
-	table_close(pg_attribute, RowExclusiveLock);
+						RelationGetRelationName(table.relation), table.lost.data),
+				 errhint("Drop or change these before the run and create them again after it, or leave the step's partitions as they were.")));
+	relation_close(table.relation, AccessShareLock);
 }

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * identity.h
- *	  What a published table is beside its rows, where another table has to
- *	  replace it.
+ *	  Where another table has to replace a published one: has that something
+ *	  that the other could not have?
  *
  *-------------------------------------------------------------------------
  */
@@ -14,16 +14,19 @@
 
 /*
  * Raises feature_not_supported, and names it, where the table has something that
- * the one that replaces it would not have: row-level security, triggers, rules,
- * constraints, statistics objects, sequences of its own, indexes that are not the
- * step's (own: their names, of char *).
+ * successor.c cannot give to the one that replaces it; where one of its partitions has
+ * something that the table itself has not; and where partitions differ in their
+ * settings, so that it cannot be said which the new ones should have.
+ *
+ * corresponds: the other table has its columns at the same places; where it does not,
+ * only grants and comments can be carried over.  partitioned: it is so, by these
+ * columns (key, of char *; NIL: not known yet).  own: names (char *) of the indexes
+ * that are the step's.
+ *
+ * What views and other tables have to do with it is looked for by
+ * layout_check_replaceable.
  */
-extern void identity_check_replaceable(Oid relid, const List *own);
-
-/*
- * Gives a table the grants and comments of another one, also those of columns that
- * both have.
- */
-extern void identity_carry(Oid from, Oid to);
+extern void identity_check_replaceable(Oid relid, bool corresponds, bool partitioned,
+									   const List *key, const List *own);
 
 #endif							/* ETL_IDENTITY_H */

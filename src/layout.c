@@ -24,6 +24,7 @@
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
@@ -32,6 +33,8 @@
 #include "nodes/makefuncs.h"
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
+#include "setting.h"
+#include "tcop/dest.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -166,6 +169,47 @@ would_rewrite(const Layout *layout)
 	return false;
 }
 
+Oid
+layout_first_heap(Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+	{
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_RELATION)
+			return lfirst_oid(lc);
+	}
+	return relid;
+}
+
+/* What the table's storage, and that of its partitions, is modelled on. */
+static void
+plan_storage(Layout *layout, Relation published, int partitions, List *key)
+{
+	bool		keeps = false;
+
+	layout->model = layout->published;
+	if (would_rewrite(layout))
+		keeps = false;
+	else if (partitions == 0)
+		keeps = is_plain_heap(published);
+	else if (published->rd_rel->relkind == RELKIND_PARTITIONED_TABLE &&
+			 has_partition_key(published, layout, key))
+	{
+		layout->heaps = hash_partitions(published, partitions);
+		keeps = layout->heaps != NIL;
+	}
+	if (keeps)
+		return;
+
+	/* partitions that are replaced are alike: identity_check_replaceable has seen to it */
+	layout->replaces = true;
+	if (partitions == 0)
+		layout->model = layout_first_heap(layout->published);
+	for (int i = 0; i < partitions; i++)
+		layout->heaps = lappend_oid(layout->heaps, layout_first_heap(layout->published));
+}
+
 Layout *
 layout_plan(Oid published, TupleDesc rows, int partitions, List *key)
 {
@@ -180,17 +224,10 @@ layout_plan(Oid published, TupleDesc rows, int partitions, List *key)
 		layout = palloc0(sizeof(Layout));
 		layout->published = published;
 		plan_columns(layout, RelationGetDescr(relation), rows);
-		if (layout->ncolumns > MaxHeapAttributeNumber || would_rewrite(layout))
+		if (layout->ncolumns > MaxHeapAttributeNumber)
 			layout = NULL;
-		else if (partitions == 0)
-		{
-			if (!is_plain_heap(relation))
-				layout = NULL;
-		}
-		else if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE ||
-				 !has_partition_key(relation, layout, key) ||
-				 (layout->heaps = hash_partitions(relation, partitions)) == NIL)
-			layout = NULL;
+		else
+			plan_storage(layout, relation, partitions, key);
 	}
 	relation_close(relation, AccessShareLock);
 	return layout;
@@ -339,13 +376,17 @@ layout_check_replaceable(Oid published)
 {
 	StringInfoData lines;
 	char	   *first = NULL;
+	ListCell   *lc;
 
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(published)))
 		return;
 	initStringInfo(&lines);
-	list_dependants(RelationRelationId, published, 0, &lines, &first);
-	if (OidIsValid(get_rel_type_id(published)))
-		list_dependants(TypeRelationId, get_rel_type_id(published), 0, &lines, &first);
+	foreach(lc, find_all_inheritors(published, NoLock, NULL))
+	{
+		list_dependants(RelationRelationId, lfirst_oid(lc), 0, &lines, &first);
+		if (OidIsValid(get_rel_type_id(lfirst_oid(lc))))
+			list_dependants(TypeRelationId, get_rel_type_id(lfirst_oid(lc)), 0, &lines, &first);
+	}
 	if (lines.len == 0)
 		return;
 	lines.data[--lines.len] = '\0';
@@ -391,89 +432,16 @@ layout_storage(Oid published, CreateStmt *create)
 		return;					/* publishing will see */
 	tablespace = ((Form_pg_class) GETSTRUCT(tuple))->reltablespace;
 	/* the database's own, and not the session's default_tablespace */
-	if (!OidIsValid(tablespace) &&
+	if (!OidIsValid(tablespace) && create->partspec == NULL &&
 		((Form_pg_class) GETSTRUCT(tuple))->relkind == RELKIND_RELATION)
 		tablespace = MyDatabaseTableSpace;
 	if (OidIsValid(tablespace))
 		create->tablespacename = get_tablespace_name(tablespace);
 	options = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
-	if (!isnull && ((Form_pg_class) GETSTRUCT(tuple))->relkind == RELKIND_RELATION)
+	if (!isnull && create->partspec == NULL &&
+		((Form_pg_class) GETSTRUCT(tuple))->relkind == RELKIND_RELATION)
 		create->options = untransformRelOptions(options);
 	ReleaseSysCache(tuple);
-}
-
-/*
- * Copies columns of pg_attribute from the published table's row to the staged
- * table's.
- */
-static void
-copy_attribute(Relation pg_attribute, Oid published, Oid staged, AttrNumber attnum, bool gap)
-{
-	static const AttrNumber of_kept[] = {
-		Anum_pg_attribute_attstattarget, Anum_pg_attribute_attstorage,
-		Anum_pg_attribute_attcompression, Anum_pg_attribute_attoptions
-	};
-	static const AttrNumber of_gap[] = {
-		Anum_pg_attribute_attlen, Anum_pg_attribute_attbyval,
-		Anum_pg_attribute_attalign, Anum_pg_attribute_attstorage
-	};
-	const AttrNumber *copied = gap ? of_gap : of_kept;
-	Datum		values[Natts_pg_attribute] = {0};
-	bool		nulls[Natts_pg_attribute] = {0};
-	bool		replaces[Natts_pg_attribute] = {0};
-	HeapTuple	from = SearchSysCache2(ATTNUM, ObjectIdGetDatum(published),
-									   Int16GetDatum(attnum));
-	HeapTuple	to = SearchSysCacheCopy2(ATTNUM, ObjectIdGetDatum(staged),
-										 Int16GetDatum(attnum));
-
-	StaticAssertStmt(lengthof(of_kept) == lengthof(of_gap), "one loop for both");
-	if (!HeapTupleIsValid(from) || !HeapTupleIsValid(to))
-		elog(ERROR, "cache lookup failed for attribute %d of relation %u or %u",
-			 attnum, published, staged);
-	for (int i = 0; i < (int) lengthof(of_kept); i++)
-	{
-		int			k = copied[i] - 1;
-
-		values[k] = SysCacheGetAttr(ATTNUM, from, copied[i], &nulls[k]);
-		replaces[k] = true;
-	}
-	if (gap)
-	{
-		values[Anum_pg_attribute_atttypid - 1] = ObjectIdGetDatum(InvalidOid);
-		replaces[Anum_pg_attribute_atttypid - 1] = true;
-		values[Anum_pg_attribute_attisdropped - 1] = BoolGetDatum(true);
-		replaces[Anum_pg_attribute_attisdropped - 1] = true;
-	}
-	to = heap_modify_tuple(to, RelationGetDescr(pg_attribute), values, nulls, replaces);
-	CatalogTupleUpdate(pg_attribute, &to->t_self, to);
-	ReleaseSysCache(from);
-}
-
-/* Do the settings of a column differ from those that a new one has? */
-static bool
-is_plain_column(Oid published, Oid staged, AttrNumber attnum)
-{
-	HeapTuple	from = SearchSysCache2(ATTNUM, ObjectIdGetDatum(published), Int16GetDatum(attnum));
-	HeapTuple	to = SearchSysCache2(ATTNUM, ObjectIdGetDatum(staged), Int16GetDatum(attnum));
-	Form_pg_attribute a;
-	Form_pg_attribute b;
-	Datum		targets[2];
-	bool		nulls[3];
-	bool		same;
-
-	if (!HeapTupleIsValid(from) || !HeapTupleIsValid(to))
-		elog(ERROR, "cache lookup failed for attribute %d of relation %u or %u",
-			 attnum, published, staged);
-	a = (Form_pg_attribute) GETSTRUCT(from);
-	b = (Form_pg_attribute) GETSTRUCT(to);
-	targets[0] = SysCacheGetAttr(ATTNUM, from, Anum_pg_attribute_attstattarget, &nulls[0]);
-	targets[1] = SysCacheGetAttr(ATTNUM, to, Anum_pg_attribute_attstattarget, &nulls[1]);
-	(void) SysCacheGetAttr(ATTNUM, from, Anum_pg_attribute_attoptions, &nulls[2]);
-	same = a->attstorage == b->attstorage && a->attcompression == b->attcompression &&
-		nulls[0] == nulls[1] && (nulls[0] || targets[0] == targets[1]) && nulls[2];
-	ReleaseSysCache(from);
-	ReleaseSysCache(to);
-	return same;
 }
 
 void
@@ -485,16 +453,16 @@ layout_imitate(const Layout *layout, List *relids)
 	foreach(lc, relids)
 	{
 		int			i = foreach_current_index(lc);
-		Oid			published = i == 0 ? layout->published : list_nth_oid(layout->heaps, i - 1);
+		Oid			published = i == 0 ? layout->model : list_nth_oid(layout->heaps, i - 1);
 
 		for (int k = 0; k < layout->ncolumns; k++)
 		{
 			LayoutFate	fate = layout->columns[k].fate;
 
 			if (fate == LAYOUT_GONE || fate == LAYOUT_DROPPED)
-				copy_attribute(pg_attribute, published, lfirst_oid(lc), k + 1, true);
-			else if (fate == LAYOUT_KEPT && !is_plain_column(published, lfirst_oid(lc), k + 1))
-				copy_attribute(pg_attribute, published, lfirst_oid(lc), k + 1, false);
+				setting_copy_gap(pg_attribute, published, lfirst_oid(lc), k + 1);
+			else if (fate == LAYOUT_KEPT)
+				setting_copy_column(pg_attribute, published, lfirst_oid(lc), k + 1);
 		}
 	}
 	table_close(pg_attribute, RowExclusiveLock);
@@ -600,19 +568,56 @@ compare_relations(Oid published, Oid staged, List **pairs)
 	return fit;
 }
 
+/* Can the columns of the two be told by their numbers?  *rewrites: see would_rewrite. */
+static bool
+columns_correspond(Oid published, Oid staged, bool *rewrites)
+{
+	Relation	p = relation_open(published, AccessShareLock);
+	Relation	s = relation_open(staged, AccessShareLock);
+	bool		correspond = compare_columns(RelationGetDescr(p),
+											 RelationGetDescr(s)) != LAYOUT_REPLACE;
+
+	*rewrites = false;
+	for (int i = RelationGetDescr(p)->natts; i < RelationGetDescr(s)->natts; i++)
+		*rewrites |= DomainHasConstraints(TupleDescAttr(RelationGetDescr(s), i)->atttypid);
+	relation_close(s, AccessShareLock);
+	relation_close(p, AccessShareLock);
+	return correspond;
+}
+
 LayoutFit
 layout_compare(Oid published, Oid staged, List **pairs)
 {
 	LayoutFit	fit;
+	bool		correspond;
+	bool		rewrites;
 
 	*pairs = NIL;
 	fit = compare_relations(published, staged, pairs);
+	if (fit == LAYOUT_FITS)
+		return fit;
+	correspond = columns_correspond(published, staged, &rewrites);
+	if (fit == LAYOUT_ALTER && rewrites)
+		fit = LAYOUT_REPLACE;
 	if (fit == LAYOUT_REPLACE)
-		*pairs = NIL;
+		*pairs = correspond ? list_make1(linitial(*pairs)) : NIL;
 	return fit;
 }
 
 /* ---- altering ---- */
+
+void
+layout_execute_utility(Node *statement, const char *text)
+{
+	PlannedStmt *utility = makeNode(PlannedStmt);
+
+	utility->commandType = CMD_UTILITY;
+	utility->utilityStmt = statement;
+	utility->stmt_location = -1;
+	ProcessUtility(utility, text, false, PROCESS_UTILITY_SUBCOMMAND, NULL, NULL,
+				   None_Receiver, NULL);
+	CommandCounterIncrement();
+}
 
 void
 layout_execute_alter(Oid relid, List *commands)

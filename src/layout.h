@@ -42,17 +42,20 @@ typedef struct LayoutColumn
 typedef struct Layout
 {
 	Oid			published;
-	List	   *heaps;			/* of Oid: its partitions, by remainder; NIL: none */
+	bool		replaces;		/* it cannot take over the storage, but is replaced */
+	Oid			model;			/* whose storage and settings the table itself gets */
+	List	   *heaps;			/* of Oid: the same for each partition, by remainder */
 	int			ncolumns;		/* of the table to be made, with gaps */
 	LayoutColumn *columns;
 } Layout;
 
 /*
  * How to make a table for these rows whose storage the published table can take
- * over.  partitions and key (of char *): as the table would be partitioned.
- * NULL where that cannot be: there is no such table, it is another role's, it is
- * not a plain table or one that is partitioned likewise, or a column of its
- * partition key would go.
+ * over; or, where that is partitioned otherwise (or a column of its partition key
+ * would go, or it would have to be rewritten), one that can replace it, with the same
+ * columns at the same places.  partitions and key (of char *): as the table would be
+ * partitioned.  NULL where there is no such table, it is another role's, or it has
+ * lost so many columns that there is no place for more.
  *
  * Columns that are the same, in the same order, stay; from the first one on that
  * is not, all are added at the end, and what the step does not return any more,
@@ -68,7 +71,7 @@ extern void layout_check_dependants(const Layout *layout);
 
 /*
  * The same for a table that would have to be replaced by another one: where
- * something depends on the table or on one of its columns.
+ * something depends on the table, its partitions or one of their columns.
  */
 extern void layout_check_replaceable(Oid published);
 
@@ -77,9 +80,12 @@ extern List *layout_columns(const Layout *layout);
 
 /*
  * Puts into a CREATE TABLE where a published heap is stored, and its storage
- * parameters.
+ * parameters, which a table that is partitioned (create->partspec) cannot have.
  */
 extern void layout_storage(Oid published, CreateStmt *create);
+
+/* The first partition of a table that is a heap; the table itself where it is one. */
+extern Oid	layout_first_heap(Oid relid);
 
 /*
  * Makes the gaps in the table and its partitions (relids: as steptable_define
@@ -104,7 +110,8 @@ typedef enum LayoutFit
 
 /*
  * Compares them.  *pairs: of LayoutPair *, the tables themselves first, then
- * their partitions; NIL for LAYOUT_REPLACE.
+ * their partitions.  For LAYOUT_REPLACE the tables alone, whose columns are the same
+ * under the same numbers as far as both have them; NIL where they are not.
  */
 extern LayoutFit layout_compare(Oid published, Oid staged, List **pairs);
 
@@ -113,6 +120,9 @@ extern LayoutFit layout_compare(Oid published, Oid staged, List **pairs);
  * with AccessExclusiveLock, until it fits.
  */
 extern void layout_alter(Oid published, Oid staged);
+
+/* Executes a statement that was parsed from this text. */
+extern void layout_execute_utility(Node *statement, const char *text);
 
 /* ALTER TABLE with these commands (of AlterTableCmd *), on partitions too. */
 extern void layout_execute_alter(Oid relid, List *commands);

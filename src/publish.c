@@ -14,7 +14,9 @@
  *
  * Tables whose columns fit keep their OID and take over the storage of the run's
  * (swap.c), under locks that keep out DDL and VACUUM, but no reader and no writer.
- * These are locked out at the very end, when only the commit is left.
+ * These are locked out at the very end, when only the commit is left.  Where another
+ * table replaces the published one (successor.c), readers are locked out once foreign
+ * keys have been verified.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,6 +46,7 @@
 #include "layout.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "successor.h"
 #include "swap.h"
 #include "twinindex.h"
 #include "utils/acl.h"
@@ -104,8 +107,9 @@ publish_rename_indexes(Relation relation, Oid target)
 }
 
 /*
- * Statistics objects do not move with their table.  Those that a staged table has
- * are like those of the published one, which is gone now.
+ * Statistics objects do not move with their table.  Those that a staged table was
+ * given have done their service; those of the published one, which are its own now, are
+ * where they have always been.
  */
 static void
 publish_drop_statistics(Relation relation)
@@ -114,8 +118,17 @@ publish_drop_statistics(Relation relation)
 
 	foreach(lc, RelationGetStatExtList(relation))
 	{
+		HeapTuple	tuple = SearchSysCache1(STATEXTOID, ObjectIdGetDatum(lfirst_oid(lc)));
 		ObjectAddress object;
+		bool		staged;
 
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for statistics object %u", lfirst_oid(lc));
+		staged = ((Form_pg_statistic_ext) GETSTRUCT(tuple))->stxnamespace ==
+			RelationGetNamespace(relation);
+		ReleaseSysCache(tuple);
+		if (!staged)
+			continue;
 		ObjectAddressSet(object, StatisticExtRelationId, lfirst_oid(lc));
 		performDeletion(&object, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
 	}
@@ -332,7 +345,10 @@ typedef struct PublishTask
 	Oid			old;			/* InvalidOid: a new name */
 	List	   *own;			/* of char *: the step's indexes on the old table */
 	List	   *pairs;			/* of LayoutPair *; NIL: new, or replaced */
+	List	   *replaced;		/* of LayoutPair *: one, if its columns correspond */
 	List	   *twins;			/* of TwinIndex * */
+	List	   *declared;		/* of Oid: the step's indexes on one that replaces */
+	Succession *succession;
 } PublishTask;
 
 /*
@@ -350,6 +366,28 @@ publish_check_publications(Oid relid)
 			 errmsg("table \"%s\" is in a publication, whose subscribers would not see its new rows",
 					get_rel_name(relid)),
 			 errhint("Take it out of the publication, or let a command step fill a table of your own that is in it.")));
+}
+
+/*
+ * Another table has to replace it: can it?  The columns of its partition key have been
+ * looked at when the table was made.
+ */
+static void
+publish_check_replaceable(PublishSet *set, PublishTask *task)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(task->old, NoLock, NULL))
+	{
+		if (GetRelationPublications(lfirst_oid(lc)) != NIL)
+			publish_check_publications(lfirst_oid(lc));
+	}
+	task->own = catalog_output_indexes(set->pipeline_id, set->target_schema,
+									   task->output->process_name);
+	layout_check_replaceable(task->old);
+	identity_check_replaceable(task->old, task->replaced != NIL,
+							   get_rel_relkind(task->output->relid) == RELKIND_PARTITIONED_TABLE,
+							   NIL, task->own);
 }
 
 /*
@@ -383,23 +421,22 @@ publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *ob
 	fit = layout_compare(task->old, task->output->relid, &task->pairs);
 	if (fit == LAYOUT_FITS)
 		return true;
+	if (fit == LAYOUT_REPLACE)
+	{
+		task->replaced = task->pairs;
+		task->pairs = NIL;
+		publish_check_replaceable(set, task);
+		return true;
+	}
 	publish_start_clock(set);
 	if (!publish_lock_tree(set, task->old, AccessExclusiveLock, true, obstacle))
 		return false;
-	if (fit == LAYOUT_ALTER)
-	{
-		layout_alter(task->old, task->output->relid);
-		fit = layout_compare(task->old, task->output->relid, &task->pairs);
-		if (fit != LAYOUT_FITS)
-			elog(ERROR, "table \"%s\" does not fit after it was altered", name);
-		/* it may have got a TOAST table */
-		return publish_lock_tree(set, task->old, ShareUpdateExclusiveLock, true, obstacle);
-	}
-	if (GetRelationPublications(task->old) != NIL)
-		publish_check_publications(task->old);
-	task->own = catalog_output_indexes(set->pipeline_id, set->target_schema, name);
-	identity_check_replaceable(task->old, task->own);
-	return true;
+	layout_alter(task->old, task->output->relid);
+	fit = layout_compare(task->old, task->output->relid, &task->pairs);
+	if (fit != LAYOUT_FITS)
+		elog(ERROR, "table \"%s\" does not fit after it was altered", name);
+	/* it may have got a TOAST table */
+	return publish_lock_tree(set, task->old, ShareUpdateExclusiveLock, true, obstacle);
 }
 
 /*
@@ -414,7 +451,7 @@ publish_pair(PublishSet *set, PublishTask *task, PublishObstacle *obstacle)
 
 	task->own = catalog_output_indexes(set->pipeline_id, set->target_schema,
 									   task->output->process_name);
-	task->twins = twinindex_pair(task->pairs, task->own, &missing);
+	task->twins = twinindex_pair(task->pairs, task->own, false, &missing);
 	if (OidIsValid(missing))
 		obstacle->stale = task->output;
 	foreach(lc, task->pairs)
@@ -427,7 +464,7 @@ publish_pair(PublishSet *set, PublishTask *task, PublishObstacle *obstacle)
 			publish_check_publications(task->old);
 			publish_check_publications(pair->published);
 		}
-		if (adopt_find_missing(pair->published, pair->staged) != NULL)
+		if (!adopt_is_complete(pair->published, pair->staged, false))
 			obstacle->stale = task->output;
 		set->targets = lappend_oid(set->targets, pair->published);
 		set->left = lappend_oid(set->left, pair->staged);
@@ -455,6 +492,32 @@ publish_is_listed(const List *names, const char *name)
 	return false;
 }
 
+/*
+ * The same where another table replaces the published one: that has to be all that
+ * this is, and nothing else.
+ */
+static bool
+publish_pair_replaced(PublishTask *task, PublishObstacle *obstacle)
+{
+	LayoutPair *pair = linitial(task->replaced);
+	Oid			missing;
+	ListCell   *lc;
+
+	task->twins = twinindex_pair(task->replaced, task->own, true, &missing);
+	if (OidIsValid(missing) || !adopt_is_complete(pair->published, pair->staged, true))
+		obstacle->stale = task->output;
+	foreach(lc, task->twins)
+	{
+		TwinIndex  *twin = lfirst(lc);
+
+		if (OidIsValid(twin->staged) &&
+			(!OidIsValid(twin->published) ||
+			 publish_is_listed(task->own, get_rel_name(twin->published))))
+			task->declared = lappend_oid(task->declared, twin->staged);
+	}
+	return obstacle->stale == NULL;
+}
+
 /* The names of the indexes that the step has asked for, now that all is in place. */
 static List *
 publish_own_indexes(const PublishTask *task)
@@ -462,6 +525,12 @@ publish_own_indexes(const PublishTask *task)
 	List	   *names = NIL;
 	ListCell   *lc;
 
+	if (task->replaced != NIL)
+	{
+		foreach(lc, task->declared)
+			names = lappend(names, get_rel_name(lfirst_oid(lc)));
+		return names;
+	}
 	if (task->pairs == NIL)
 	{
 		Relation	relation = table_open(task->output->relid, NoLock);
@@ -515,7 +584,8 @@ publish_move_new(List *tasks, Oid target)
 
 		if (task->pairs != NIL || !OidIsValid(task->old))
 			continue;
-		identity_carry(task->old, task->output->relid);
+		task->succession = successor_prepare(task->old, task->output->relid,
+											 task->replaced != NIL, task->twins, task->own);
 		ObjectAddressSet(object, RelationRelationId, task->old);
 		add_exact_object_address(&object, replaced);
 	}
@@ -534,6 +604,11 @@ publish_move_new(List *tasks, Oid target)
 			publish_grant_defaults(task->output->relid, target);
 	}
 	CommandCounterIncrement();
+	foreach(lc, tasks)
+	{
+		if (((PublishTask *) lfirst(lc))->succession != NULL)
+			successor_finish(((PublishTask *) lfirst(lc))->succession);
+	}
 	free_object_addresses(moved);
 	free_object_addresses(replaced);
 }
@@ -567,29 +642,63 @@ publish_prepare(PublishSet *set, PublishObstacle *obstacle)
 
 		if (task->pairs != NIL && !publish_pair(set, task, obstacle))
 			return false;
+		if (task->replaced != NIL && !publish_pair_replaced(task, obstacle))
+			return false;
 	}
 	return publish_probe(set, obstacle);
+}
+
+/* Readers of tables that are replaced are locked out. */
+static bool
+publish_lock_replaced(const PublishSet *set, PublishObstacle *obstacle)
+{
+	ListCell   *lc;
+
+	foreach(lc, set->tasks)
+	{
+		PublishTask *task = lfirst(lc);
+
+		if (task->pairs == NIL && OidIsValid(task->old) &&
+			!publish_lock_tree(set, task->old, AccessExclusiveLock, true, obstacle))
+			return false;
+	}
+	return true;
 }
 
 bool
 publish_verify(PublishSet *set, PublishObstacle *obstacle)
 {
 	List	   *pairs = NIL;
+	List	   *others = NIL;
 	List	   *keys;
 	ListCell   *lc;
 
 	foreach(lc, set->tasks)
-		pairs = list_concat(pairs, ((PublishTask *) lfirst(lc))->pairs);
+	{
+		PublishTask *task = lfirst(lc);
+
+		pairs = list_concat(pairs, task->pairs);
+		pairs = list_concat(pairs, task->replaced);
+		/* ALTER TABLE adds the keys of those that are replaced: it wants these locks */
+		if (task->replaced != NIL)
+			others = list_concat_unique_oid(others,
+											foreignkey_others(foreignkey_list_own(task->old),
+															  task->replaced));
+	}
 	keys = foreignkey_list(pairs);
-	if (keys == NIL)
-		return true;
-	foreach(lc, foreignkey_others(keys, pairs))
+	others = list_concat_unique_oid(others, foreignkey_others(keys, pairs));
+	foreach(lc, others)
 	{
 		if (!publish_lock(set, lfirst_oid(lc), ShareRowExclusiveLock, lfirst_oid(lc), obstacle))
 			return false;
 	}
-	foreignkey_verify(keys, pairs);
-	return publish_probe(set, obstacle);
+	if (keys != NIL)
+	{
+		foreignkey_verify(keys, pairs);
+		if (!publish_probe(set, obstacle))
+			return false;
+	}
+	return publish_lock_replaced(set, obstacle);
 }
 
 void

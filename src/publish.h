@@ -76,19 +76,22 @@ typedef struct PublishObstacle
  * duplicate_table where a name is taken by a table that is not the pipeline's,
  * dependent_objects_still_exist where something depends on a table or a column that
  * would have to go, insufficient_privilege where the table belongs to another role,
- * and feature_not_supported where one with row-level security would be replaced.
+ * and feature_not_supported where one would be replaced that has something that the
+ * other cannot have (identity_check_replaceable).
  */
 extern bool publish_prepare(PublishSet *set, PublishObstacle *obstacle);
 
 /*
  * publish_verify makes sure that foreign keys from and to the tables hold.  Where
  * there are any this reads tables, and takes its time; signals may end it.  Raises
- * what foreignkey_verify does.
+ * what foreignkey_verify does.  Then readers of tables that are replaced are locked
+ * out.
  */
 extern bool publish_verify(PublishSet *set, PublishObstacle *obstacle);
 
 /*
- * publish_exchange changes the catalogs, while readers and writers are still there.
+ * publish_exchange changes the catalogs, while readers and writers are still there
+ * (but for those of tables that are replaced).  Raises what successor_finish does.
  */
 extern void publish_exchange(PublishSet *set);
 

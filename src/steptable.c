@@ -26,6 +26,7 @@
 #include "identity.h"
 #include "layout.h"
 #include "nodes/makefuncs.h"
+#include "setting.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
@@ -101,7 +102,8 @@ define_heap(const StepTable *table, const char *name, List *columns,
 
 	address = DefineRelation(create, RELKIND_RELATION, InvalidOid, NULL, NULL);
 	CommandCounterIncrement();
-	NewRelationCreateToastTable(address.objectId, (Datum) 0);
+	NewRelationCreateToastTable(address.objectId,
+								OidIsValid(model) ? setting_toast_options(model) : (Datum) 0);
 
 	return address.objectId;
 }
@@ -275,22 +277,23 @@ steptable_define(const StepTable *table, TupleDesc desc)
 		key = steptable_partition_key(table->partition_by, table->partition_key, desc);
 
 	layout = layout_plan(table->published, desc, table->partitions, key);
+	if (OidIsValid(table->published) && (layout == NULL || layout->replaces))
+	{
+		layout_check_replaceable(table->published);
+		identity_check_replaceable(table->published, layout != NULL, table->partitions > 0,
+								   key, table->own);
+	}
 	if (layout != NULL)
 	{
 		layout_check_dependants(layout);
 		columns = layout_columns(layout);
-	}
-	else if (OidIsValid(table->published))
-	{
-		layout_check_replaceable(table->published);
-		identity_check_replaceable(table->published, table->own);
 	}
 
 	if (table->partitions > 0)
 		relids = define_partitioned(table, columns, key, layout);
 	else
 		relids = list_make1_oid(define_heap(table, table->name, columns, NULL, NULL,
-											layout != NULL ? layout->published : InvalidOid));
+											layout != NULL ? layout->model : InvalidOid));
 	if (layout != NULL)
 		layout_imitate(layout, relids);
 	return relids;

@@ -21,11 +21,13 @@
 #include "catalog/index.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_utilcmd.h"
+#include "setting.h"
 #include "stepindex.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
@@ -123,7 +125,7 @@ same_definition(Relation a, Relation b, const AttrMap *map)
 	IndexInfo  *a_info = BuildIndexInfo(a);
 	IndexInfo  *b_info = BuildIndexInfo(b);
 
-	if (a->rd_rel->relkind != b->rd_rel->relkind || !same_exclusion(a_info, b_info))
+	if (!same_exclusion(a_info, b_info))
 		return false;
 	/* before 18 these compare as different in any case */
 	a_info->ii_ExclusionOps = NULL;
@@ -198,12 +200,47 @@ close_indexes(List *candidates)
 	list_free_deep(candidates);
 }
 
+/* Of which constraint is it: its type, and when that is checked. */
+static void
+constraint_of(Oid index, char *type, bool *deferrable, bool *deferred)
+{
+	Oid			constraint = get_index_constraint(index);
+	HeapTuple	tuple;
+
+	*type = '\0';
+	*deferrable = *deferred = false;
+	if (!OidIsValid(constraint))
+		return;
+	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", constraint);
+	*type = ((Form_pg_constraint) GETSTRUCT(tuple))->contype;
+	*deferrable = ((Form_pg_constraint) GETSTRUCT(tuple))->condeferrable;
+	*deferred = ((Form_pg_constraint) GETSTRUCT(tuple))->condeferred;
+	ReleaseSysCache(tuple);
+}
+
+/* Could it be in the place of a user's index when its table is gone? */
+static bool
+is_successor(Relation published, Relation staged)
+{
+	char		types[2];
+	bool		deferrable[2];
+	bool		deferred[2];
+
+	constraint_of(RelationGetRelid(published), &types[0], &deferrable[0], &deferred[0]);
+	constraint_of(RelationGetRelid(staged), &types[1], &deferrable[1], &deferred[1]);
+	return types[0] == types[1] && deferrable[0] == deferrable[1] && deferred[0] == deferred[1] &&
+		!stepindex_is_declared(staged);
+}
+
 /*
  * The staged index that is as the published one; NULL if there is none that is
- * free.  options: storage parameters must be the same, too.
+ * free.  options: storage parameters must be the same, too.  successor: and it must
+ * be able to succeed that.
  */
 static Candidate *
-find_same(Relation published, List *staged, const AttrMap *map, bool options)
+find_same(Relation published, List *staged, const AttrMap *map, bool options, bool successor)
 {
 	ListCell   *lc;
 
@@ -212,6 +249,8 @@ find_same(Relation published, List *staged, const AttrMap *map, bool options)
 		Candidate  *candidate = lfirst(lc);
 
 		if (candidate->taken || !same_definition(published, candidate->index, map))
+			continue;
+		if (successor && !is_successor(published, candidate->index))
 			continue;
 		if (options && !same_reloptions(RelationGetRelid(published),
 										RelationGetRelid(candidate->index)))
@@ -268,12 +307,13 @@ free_name(char *name, Oid namespace)
 }
 
 /*
- * CREATE INDEX after the model of the published one.  Of a constraint only what
- * its index has to say is kept; but without one there is no exclusion.
+ * CREATE INDEX after the model of the published one.  Where this stays, only what
+ * its index has to say is kept of a constraint; but without one there is no exclusion.
  */
 static void
-build_one(Oid published, Oid staged, const AttrMap *map)
+build_one(Oid published, Oid staged, const AttrMap *map, bool replaces)
 {
+	ObjectAddress address;
 	char	   *table = get_rel_name(staged);
 	Relation	relation = index_open(published, AccessShareLock);
 	ErrorContextCallback callback;
@@ -290,26 +330,44 @@ build_one(Oid published, Oid staged, const AttrMap *map)
 	index_close(relation, AccessShareLock);
 	index->idxname = free_name(get_rel_name(published), get_rel_namespace(staged));
 	index->idxcomment = NULL;
-	if (index->excludeOpNames == NIL)
+	if (!replaces && index->excludeOpNames == NIL)
 	{
 		index->primary = false;
 		index->isconstraint = false;
 		index->deferrable = false;
 		index->initdeferred = false;
 	}
-	(void) DefineIndexCompat(staged, index);
+	address = DefineIndexCompat(staged, index);
 	CommandCounterIncrement();
+	if (replaces)
+		setting_copy_columns(published, address.objectId);
 	error_context_stack = callback.previous;
+}
+
+/* An index, or the constraint that it goes with. */
+static void
+add_index(ObjectAddresses *objects, Oid index)
+{
+	Oid			constraint = get_index_constraint(index);
+	ObjectAddress object;
+
+	if (OidIsValid(constraint))
+		ObjectAddressSet(object, ConstraintRelationId, constraint);
+	else
+		ObjectAddressSet(object, RelationRelationId, index);
+	add_exact_object_address(&object, objects);
 }
 
 /*
  * Which indexes the staged table still has to get.  *surplus: those that it has
  * because the step asks for them, and that the published table has with other
- * storage parameters: these were changed there, and it is they that count.
+ * storage parameters: these were changed there, and it is they that count.  Where it
+ * replaces the published table, also those that this has as its user's, and those
+ * that this has no more.
  */
 static List *
 find_missing(Relation published, Relation staged, const AttrMap *map, const List *own,
-			 ObjectAddresses *surplus)
+			 bool replaces, ObjectAddresses *surplus)
 {
 	List	   *mine = open_indexes(staged, NIL);
 	List	   *theirs = open_indexes(published, own);
@@ -319,8 +377,9 @@ find_missing(Relation published, Relation staged, const AttrMap *map, const List
 	foreach(lc, theirs)
 	{
 		Candidate  *candidate = lfirst(lc);
-		Candidate  *same = find_same(candidate->index, mine, map, true);
-		Candidate  *similar = find_same(candidate->index, mine, map, false);
+		Candidate  *same = find_same(candidate->index, mine, map, true,
+									 replaces && !candidate->own);
+		Candidate  *similar = find_same(candidate->index, mine, map, false, false);
 
 		if (same != NULL)
 		{
@@ -331,13 +390,17 @@ find_missing(Relation published, Relation staged, const AttrMap *map, const List
 			continue;
 		if (similar != NULL && stepindex_is_declared(similar->index))
 		{
-			ObjectAddress object;
-
 			similar->taken = true;
-			ObjectAddressSet(object, RelationRelationId, RelationGetRelid(similar->index));
-			add_exact_object_address(&object, surplus);
+			add_index(surplus, RelationGetRelid(similar->index));
 		}
 		missing = lappend_oid(missing, RelationGetRelid(candidate->index));
+	}
+	foreach(lc, mine)
+	{
+		Candidate  *candidate = lfirst(lc);
+
+		if (replaces && !candidate->taken && !stepindex_is_declared(candidate->index))
+			add_index(surplus, RelationGetRelid(candidate->index));
 	}
 	close_indexes(mine);
 	close_indexes(theirs);
@@ -345,7 +408,7 @@ find_missing(Relation published, Relation staged, const AttrMap *map, const List
 }
 
 static void
-build_missing(Oid published, Oid staged, const List *own)
+build_missing(Oid published, Oid staged, const List *own, bool replaces)
 {
 	Relation	p = try_relation_open(published, AccessShareLock);
 	ObjectAddresses *surplus = new_object_addresses();
@@ -358,13 +421,13 @@ build_missing(Oid published, Oid staged, const List *own)
 		return;					/* dropped meanwhile: publishing will see */
 	s = table_open(staged, NoLock);
 	map = identity_map(RelationGetDescr(s)->natts);
-	missing = find_missing(p, s, map, own, surplus);
+	missing = find_missing(p, s, map, own, replaces, surplus);
 	table_close(s, NoLock);		/* CREATE INDEX wants nobody to use it */
 
 	performMultipleDeletions(surplus, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
 	CommandCounterIncrement();
 	foreach(lc, missing)
-		build_one(lfirst_oid(lc), staged, map);
+		build_one(lfirst_oid(lc), staged, map, replaces);
 	free_object_addresses(surplus);
 	free_attrmap(map);
 	relation_close(p, AccessShareLock);
@@ -374,14 +437,14 @@ void
 twinindex_build(Oid published, Oid staged, const List *own)
 {
 	List	   *pairs;
+	LayoutFit	fit;
 	ListCell   *lc;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (layout_compare(published, staged, &pairs) == LAYOUT_REPLACE)
-		pairs = NIL;			/* altered meanwhile: publishing will see */
+	fit = layout_compare(published, staged, &pairs);
 	foreach(lc, pairs)
 		build_missing(((LayoutPair *) lfirst(lc))->published,
-					  ((LayoutPair *) lfirst(lc))->staged, own);
+					  ((LayoutPair *) lfirst(lc))->staged, own, fit == LAYOUT_REPLACE);
 	PopActiveSnapshot();
 }
 
@@ -437,8 +500,8 @@ pair_partitions(const List *pairs, const TwinIndex *parent, List **twins)
 }
 
 static void
-pair_table(const List *pairs, const LayoutPair *pair, const List *own, List **twins,
-		   Oid *missing)
+pair_table(const List *pairs, const LayoutPair *pair, const List *own, bool replaces,
+		   List **twins, Oid *missing)
 {
 	Relation	p = table_open(pair->published, NoLock);
 	Relation	s = table_open(pair->staged, NoLock);
@@ -452,7 +515,7 @@ pair_table(const List *pairs, const LayoutPair *pair, const List *own, List **tw
 	{
 		Candidate  *candidate = lfirst(lc);
 		Relation	index = candidate->index;
-		Candidate  *same = find_same(index, mine, map, true);
+		Candidate  *same = find_same(index, mine, map, true, replaces && !candidate->own);
 
 		if (same != NULL)
 		{
@@ -461,16 +524,20 @@ pair_table(const List *pairs, const LayoutPair *pair, const List *own, List **tw
 		}
 		else if (candidate->own)
 			add_twin(&found, RelationGetRelid(index), InvalidOid);
-		else
+		else if (!replaces || !needs_gap(index, s))
 			*missing = RelationGetRelid(index);
 	}
 	foreach(lc, mine)
 	{
 		Candidate  *candidate = lfirst(lc);
 
+		if (candidate->taken)
+			continue;
 		/* others are left over: the published one was dropped meanwhile */
-		if (!candidate->taken && stepindex_is_declared(candidate->index))
+		if (stepindex_is_declared(candidate->index))
 			add_twin(&found, InvalidOid, RelationGetRelid(candidate->index));
+		else if (replaces)
+			*missing = RelationGetRelid(candidate->index);
 	}
 	close_indexes(mine);
 	close_indexes(theirs);
@@ -479,7 +546,7 @@ pair_table(const List *pairs, const LayoutPair *pair, const List *own, List **tw
 	foreach(lc, found)
 	{
 		*twins = lappend(*twins, lfirst(lc));
-		if (p->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		if (p->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && !replaces)
 			pair_partitions(pairs, lfirst(lc), twins);
 	}
 	table_close(s, NoLock);
@@ -487,13 +554,13 @@ pair_table(const List *pairs, const LayoutPair *pair, const List *own, List **tw
 }
 
 List *
-twinindex_pair(const List *pairs, const List *own, Oid *missing)
+twinindex_pair(const List *pairs, const List *own, bool replaces, Oid *missing)
 {
 	List	   *twins = NIL;
 	ListCell   *lc;
 
 	*missing = InvalidOid;
 	foreach(lc, pairs)
-		pair_table(pairs, lfirst(lc), own, &twins, missing);
+		pair_table(pairs, lfirst(lc), own, replaces, &twins, missing);
 	return twins;
 }

@@ -31,6 +31,10 @@ typedef struct TwinIndex
  * number and place; an index on a column that the published table is about to
  * lose is left out.  Partitions are looked after, too.
  *
+ * On a table that will replace the published one (layout_compare), primary keys and
+ * other constraints are made along with their indexes; an index that both the step and
+ * the user want is the user's; one that the published table has no more goes.
+ *
  * An index of the published table that is not valid (a failed CREATE INDEX
  * CONCURRENTLY) is built as well, and will be valid.
  *
@@ -44,7 +48,10 @@ extern void twinindex_build(Oid published, Oid staged, const List *own);
  * Returns a List of TwinIndex *, a partitioned index before its partitions.
  * *missing: an index of the user's that the staged table does not have, because
  * it is newer: twinindex_build makes it.  InvalidOid: there is none.
+ *
+ * replaces: the staged table replaces the published one.  Partitions are not looked at
+ * then, and *missing may also be one that the published table has no more.
  */
-extern List *twinindex_pair(const List *pairs, const List *own, Oid *missing);
+extern List *twinindex_pair(const List *pairs, const List *own, bool replaces, Oid *missing);
 
 #endif							/* ETL_TWININDEX_H */

@@ -1,0 +1,51 @@
+/*-------------------------------------------------------------------------
+ *
+ * setting.h
+ *	  How a table and its columns are stored and measured: the same for another
+ *	  table.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ETL_SETTING_H
+#define ETL_SETTING_H
+
+#include "etl.h"
+#include "access/attnum.h"
+#include "utils/relcache.h"
+
+/* More options than a column can have. */
+#define SETTING_MAX_OPTIONS		16
+
+/*
+ * Makes a column of a staged table a dropped one, as the published table has it, or
+ * will have it.  pg_attribute is open, with RowExclusiveLock.
+ */
+extern void setting_copy_gap(Relation pg_attribute, Oid published, Oid staged,
+							 AttrNumber attnum);
+
+/* Gives a column the statistics target, options, storage and compression of another one. */
+extern void setting_copy_column(Relation pg_attribute, Oid published, Oid staged,
+								AttrNumber attnum);
+
+/*
+ * The same for all columns that two tables, or indexes, have in common under the same
+ * number.
+ */
+extern void setting_copy_columns(Oid from, Oid to);
+
+/*
+ * Are the columns of two partitions the same in name and place, in what
+ * setting_copy_column copies, and in their grants?
+ */
+extern bool setting_same_columns(Relation a, Relation b);
+
+/*
+ * Have two partitions the same owner, tablespace, grants, kind of replica identity and
+ * storage parameters, TOAST included?
+ */
+extern bool setting_same_table(Oid a, Oid b);
+
+/* The storage parameters of a table's TOAST table; (Datum) 0: none.  palloc'd */
+extern Datum setting_toast_options(Oid relid);
+
+#endif							/* ETL_SETTING_H */
