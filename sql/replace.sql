@@ -16,7 +16,7 @@ CREATE TABLE categories (id int PRIMARY KEY);
 INSERT INTO categories SELECT generate_series(0, 9);
 CREATE ROLE regress_replace_reader;
 CREATE ROLE regress_replace_member;
-CREATE ROLE regress_replace_owner;
+CREATE ROLE regress_replace_owner LOGIN;
 GRANT regress_replace_member TO CURRENT_USER;
 
 -- a column goes, so that there is a gap
@@ -225,6 +225,100 @@ ALTER TABLE replace.target NO INHERIT parent;
 SELECT * FROM pg_temp.try($$SELECT etl.run('replace')$$);
 SELECT count(*) FROM pg_inherits WHERE inhparent = 'replace.target'::regclass;
 
+-- ---- a key of the table to itself, one of a run's tables to another
+
+SELECT pg_temp.define('replace_keys', 'tree', 'SELECT id, nullif(id - 1, 0) AS up, category FROM replace_source.source', 'kinds', 'SELECT DISTINCT category FROM tree');
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_keys')$$);
+ALTER TABLE replace_keys.tree ADD PRIMARY KEY (id);
+ALTER TABLE replace_keys.kinds ADD PRIMARY KEY (category);
+ALTER TABLE replace_keys.tree ADD CONSTRAINT itself FOREIGN KEY (up) REFERENCES replace_keys.tree;
+SELECT etl.alter_step('replace_keys', 'tree', '{"repartition": 2, "repartition_by": ["id"], "persist": true}');
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_keys')$$);
+SELECT etl.alter_step('replace_keys', 'tree', '{"repartition": 3}');
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_keys')$$);
+SELECT etl.alter_step('replace_keys', 'kinds', '{"persist": true}');
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_keys')$$);
+ALTER TABLE replace_keys.tree ADD CONSTRAINT kind FOREIGN KEY (category) REFERENCES replace_keys.kinds;
+SELECT etl.alter_step('replace_keys', 'tree', '{"repartition": null, "repartition_by": null}');
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_keys')$$);
+SELECT conname, pg_get_constraintdef(oid), convalidated FROM pg_constraint WHERE conrelid = 'replace_keys.tree'::regclass AND contype <> 'n' ORDER BY 1;
+ALTER TABLE replace_keys.tree DROP CONSTRAINT kind;
+ALTER TABLE replace_keys.tree ADD CONSTRAINT kind FOREIGN KEY (category) REFERENCES replace_keys.kinds NOT VALID;
+UPDATE replace_keys.tree SET up = NULL WHERE up = 1;
+DELETE FROM replace_keys.tree WHERE id = 1;
+DELETE FROM replace_keys.tree WHERE id = 50;
+
+-- ---- what is added and dropped while the run is on
+
+SELECT pg_temp.define('replace_late', 'target', 'SELECT id, category, text FROM replace_source.source', 'gate', 'SELECT count(*) AS n, pg_advisory_xact_lock(8342)::text AS locked FROM target');
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_late')$$);
+CREATE INDEX goes ON replace_late.target (text);
+ALTER TABLE replace_late.target ADD CONSTRAINT goes_too CHECK (id > 0), ADD CONSTRAINT other CHECK (id > 0), ADD CONSTRAINT key UNIQUE (id), ALTER COLUMN category SET NOT NULL;
+SELECT etl.alter_step('replace_late', 'target', '{"repartition": 2, "repartition_by": ["id"]}');
+CREATE FUNCTION pg_temp.built() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	WHILE NOT EXISTS (SELECT FROM etl.log WHERE process_name = 'target' AND status = 'SUCCESS' AND run_id = (SELECT max(run_id) FROM etl.run_log))
+	LOOP
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+END
+$$;
+SELECT pg_advisory_lock(8342);
+SELECT etl.start('replace_late') AS run_id \gset
+SELECT pg_temp.built();
+DROP INDEX replace_late.goes;
+ALTER TABLE replace_late.target DROP CONSTRAINT goes_too, DROP CONSTRAINT other, DROP CONSTRAINT key, ALTER COLUMN category DROP NOT NULL;
+ALTER TABLE replace_late.target ADD CONSTRAINT other CHECK (id < 1000), ADD CONSTRAINT key PRIMARY KEY (id), ALTER COLUMN text SET NOT NULL, ALTER COLUMN text SET STORAGE EXTERNAL;
+CREATE INDEX comes ON replace_late.target (category);
+ALTER TABLE replace_late.target SET (fillfactor = 60);
+CREATE POLICY comes ON replace_late.target USING (true);
+SELECT pg_advisory_unlock(8342);
+SELECT etl.wait(:run_id);
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'replace_late.target'::regclass AND contype <> 'n' ORDER BY 1;
+SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'replace_late.target'::regclass ORDER BY 1;
+SELECT attrelid::regclass, attname, attnotnull, attstorage FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE relnamespace = 'replace_late'::regnamespace AND relname LIKE 'target%' AND relkind IN ('r', 'p') AND attnum > 0 ORDER BY 1, attnum;
+SELECT DISTINCT reloptions FROM pg_class WHERE relnamespace = 'replace_late'::regnamespace AND relname LIKE 'target_p_';
+SELECT polname FROM pg_policy WHERE polrelid = 'replace_late.target'::regclass;
+SELECT pg_advisory_lock(8342);
+SELECT etl.alter_step('replace_late', 'target', '{"repartition": 3}');
+SELECT etl.start('replace_late') AS run_id \gset
+SELECT pg_temp.built();
+CREATE VIEW late AS SELECT * FROM replace_late.target_p0;
+SELECT pg_advisory_unlock(8342);
+SELECT etl.wait(:run_id);
+SELECT error FROM pg_temp.run_said('replace_late');
+DROP VIEW late;
+
+-- ---- what the pipeline's owner may not make; the table stays its owner's
+
+DO $$BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO regress_replace_owner', current_database()); END$$;
+GRANT regress_replace_member TO regress_replace_owner;
+GRANT USAGE ON SCHEMA replace_source TO regress_replace_owner, regress_replace_member;
+GRANT SELECT ON source TO regress_replace_owner;
+SET ROLE regress_replace_owner;
+SELECT pg_temp.define('replace_rights', 'target', 'SELECT id, category FROM replace_source.source');
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_rights')$$);
+SELECT etl.alter_step('replace_rights', 'target', '{"repartition": 2, "repartition_by": ["id"], "persist": true}');
+RESET ROLE;
+CREATE TRIGGER refuse BEFORE INSERT ON replace_rights.target FOR EACH ROW EXECUTE FUNCTION refuse();
+REVOKE EXECUTE ON FUNCTION refuse() FROM PUBLIC;
+ALTER TABLE replace_rights.target SET LOGGED, ADD CONSTRAINT known FOREIGN KEY (category) REFERENCES categories;
+GRANT USAGE, CREATE ON SCHEMA replace_rights TO regress_replace_member;
+ALTER TABLE replace_rights.target OWNER TO regress_replace_member;
+SET ROLE regress_replace_owner;
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_rights')$$);
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION refuse() TO regress_replace_owner;
+GRANT REFERENCES (id) ON categories TO regress_replace_owner;
+SET ROLE regress_replace_owner;
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_rights')$$);
+RESET ROLE;
+SELECT relname, relowner::regrole FROM pg_class WHERE relnamespace = 'replace_rights'::regnamespace ORDER BY 1;
+
+SELECT pg_temp.forget('replace_rights');
+SELECT pg_temp.forget('replace_late');
+SELECT pg_temp.forget('replace_keys');
 SELECT pg_temp.forget('replace');
 DROP SCHEMA replace_source CASCADE;
+DROP OWNED BY regress_replace_owner, regress_replace_member;
 DROP ROLE regress_replace_reader, regress_replace_member, regress_replace_owner;

@@ -40,9 +40,12 @@
 #include "catalog/pg_type.h"
 #include "commands/comment.h"
 #include "commands/trigger.h"
+#include "miscadmin.h"
 #include "setting.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
@@ -265,7 +268,7 @@ note_nature(Replaced *table)
 		note(table, "its replica identity");
 }
 
-/* ---- what a partitioned table cannot have ---- */
+/* ---- what a partitioned table cannot have, or this role cannot make ---- */
 
 static void
 note_triggers(Replaced *table)
@@ -278,6 +281,13 @@ note_triggers(Replaced *table)
 
 		if (trigger->tgisinternal && trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN)
 			note(table, "disabled triggers of foreign keys");
+		if (!trigger->tgisinternal &&
+			!DatumGetBool(DirectFunctionCall2(has_function_privilege_id,
+											  ObjectIdGetDatum(trigger->tgfoid),
+											  CStringGetTextDatum("EXECUTE"))))
+			note(table, psprintf("trigger %s, whose function role %s may not execute",
+								 quote_identifier(trigger->tgname),
+								 quote_identifier(GetUserNameFromId(GetUserId(), false))));
 		if (!trigger->tgisinternal && table->partitioned && TRIGGER_FOR_ROW(trigger->tgtype) &&
 			(trigger->tgoldtable != NULL || trigger->tgnewtable != NULL))
 			note(table, psprintf("trigger %s, which is for each row and has transition tables, with partitions",
@@ -293,8 +303,6 @@ note_foreign_keys(Replaced *table)
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	if (!table->partitioned || COMPAT_PARTITIONED_MAY_HAVE_INVALID_KEYS)
-		return;
 	pg_constraint = table_open(ConstraintRelationId, AccessShareLock);
 	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(RelationGetRelid(table->relation)));
@@ -303,7 +311,17 @@ note_foreign_keys(Replaced *table)
 	{
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
 
-		if (form->contype == CONSTRAINT_FOREIGN && !form->convalidated)
+		if (form->contype != CONSTRAINT_FOREIGN || OidIsValid(form->conparentid))
+			continue;
+		if (form->confrelid != form->conrelid &&
+			pg_class_aclcheck(form->confrelid, GetUserId(), ACL_REFERENCES) != ACLCHECK_OK &&
+			pg_attribute_aclcheck_all(form->confrelid, GetUserId(), ACL_REFERENCES,
+									  ACLMASK_ANY) != ACLCHECK_OK)
+			note(table, psprintf("foreign key %s, as role %s may not refer to table %s",
+								 quote_identifier(NameStr(form->conname)),
+								 quote_identifier(GetUserNameFromId(GetUserId(), false)),
+								 quote_identifier(get_rel_name(form->confrelid))));
+		if (table->partitioned && !form->convalidated && !COMPAT_PARTITIONED_MAY_HAVE_INVALID_KEYS)
 			note(table, psprintf("foreign key %s, which is NOT VALID, with partitions",
 								 quote_identifier(NameStr(form->conname))));
 	}

@@ -23,6 +23,7 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_rewrite.h"
@@ -291,13 +292,32 @@ goes_along(Relation pg_depend, Form_pg_depend depend, AttrNumber attnum)
 	return along;
 }
 
+/* A foreign key, say, of one of these tables. */
+static bool
+is_constraint_of(Form_pg_depend depend, const List *tables)
+{
+	HeapTuple	tuple;
+	bool		is_one;
+
+	if (tables == NIL || depend->classid != ConstraintRelationId)
+		return false;
+	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(depend->objid));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	is_one = list_member_oid(tables, ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid);
+	ReleaseSysCache(tuple);
+	return is_one;
+}
+
 /*
  * What depends on an object and would keep DROP ... RESTRICT from dropping it,
  * as "x depends on y" lines that are not there yet.  attnum 0: the table or any of
- * its columns.  *first: the first of them that was ever found.
+ * its columns.  along: constraints of these tables go, too.  *first: the first
+ * dependant that was ever found.
  */
 static void
-list_dependants(Oid classid, Oid objid, AttrNumber attnum, StringInfo lines, char **first)
+list_dependants(Oid classid, Oid objid, AttrNumber attnum, const List *along, StringInfo lines,
+				char **first)
 {
 	Relation	pg_depend = table_open(DependRelationId, AccessShareLock);
 	ScanKeyData keys[3];
@@ -319,7 +339,8 @@ list_dependants(Oid classid, Oid objid, AttrNumber attnum, StringInfo lines, cha
 		char	   *line;
 		char	   *dependant;
 
-		if (depend->deptype != DEPENDENCY_NORMAL || goes_along(pg_depend, depend, attnum))
+		if (depend->deptype != DEPENDENCY_NORMAL || goes_along(pg_depend, depend, attnum) ||
+			is_constraint_of(depend, along))
 			continue;
 		dependant = describe_dependant(depend);
 		ObjectAddressSubSet(object, classid, objid, attnum);
@@ -356,7 +377,7 @@ layout_check_dependants(const Layout *layout)
 
 		if (layout->columns[i].fate != LAYOUT_DROPPED)
 			continue;
-		list_dependants(RelationRelationId, layout->published, i + 1, &lines, &first);
+		list_dependants(RelationRelationId, layout->published, i + 1, NIL, &lines, &first);
 		if (lines.len > before && column == NULL)
 			column = layout->columns[i].name;
 	}
@@ -376,16 +397,20 @@ layout_check_replaceable(Oid published)
 {
 	StringInfoData lines;
 	char	   *first = NULL;
+	List	   *relids;
 	ListCell   *lc;
 
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(published)))
 		return;
 	initStringInfo(&lines);
-	foreach(lc, find_all_inheritors(published, NoLock, NULL))
+	relids = find_all_inheritors(published, NoLock, NULL);
+	foreach(lc, relids)
 	{
-		list_dependants(RelationRelationId, lfirst_oid(lc), 0, &lines, &first);
-		if (OidIsValid(get_rel_type_id(lfirst_oid(lc))))
-			list_dependants(TypeRelationId, get_rel_type_id(lfirst_oid(lc)), 0, &lines, &first);
+		Oid			type = get_rel_type_id(lfirst_oid(lc));
+
+		list_dependants(RelationRelationId, lfirst_oid(lc), 0, relids, &lines, &first);
+		if (OidIsValid(type))
+			list_dependants(TypeRelationId, type, 0, relids, &lines, &first);
 	}
 	if (lines.len == 0)
 		return;
