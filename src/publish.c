@@ -650,7 +650,7 @@ publish_prepare(PublishSet *set, PublishObstacle *obstacle)
 
 /* Readers of tables that are replaced are locked out. */
 static bool
-publish_lock_replaced(const PublishSet *set, PublishObstacle *obstacle)
+publish_lock_replaced(PublishSet *set, PublishObstacle *obstacle)
 {
 	ListCell   *lc;
 
@@ -658,8 +658,10 @@ publish_lock_replaced(const PublishSet *set, PublishObstacle *obstacle)
 	{
 		PublishTask *task = lfirst(lc);
 
-		if (task->pairs == NIL && OidIsValid(task->old) &&
-			!publish_lock_tree(set, task->old, AccessExclusiveLock, true, obstacle))
+		if (task->pairs != NIL || !OidIsValid(task->old))
+			continue;
+		publish_start_clock(set);
+		if (!publish_lock_tree(set, task->old, AccessExclusiveLock, true, obstacle))
 			return false;
 	}
 	return true;
