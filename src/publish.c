@@ -621,7 +621,7 @@ publish_prepare(PublishSet *set, PublishObstacle *obstacle)
 	ListCell   *lc;
 
 	memset(obstacle, 0, sizeof(*obstacle));
-	set->tasks = set->targets = set->dropped = set->left = NIL;
+	set->tasks = set->targets = set->dropped = set->left = set->narrow = NIL;
 	set->shut_out = 0;
 	if (aclresult != ACLCHECK_OK)
 		aclcheck_error(aclresult, OBJECT_SCHEMA, set->target_schema);
@@ -714,7 +714,7 @@ publish_exchange(PublishSet *set)
 		PublishTask *task = lfirst(lc);
 
 		if (task->pairs != NIL)
-			swap_storage(task->pairs, task->twins);
+			set->narrow = list_concat(set->narrow, swap_storage(task->pairs, task->twins));
 		publish_register(set, task);
 	}
 }
@@ -732,6 +732,15 @@ publish_finish(PublishSet *set, PublishObstacle *obstacle)
 	while (result == PUBLISH_CROSSED);
 	if (result != PUBLISH_LOCKED)
 		return false;
+	foreach(lc, set->narrow)
+	{
+		if (!swap_is_narrow(lfirst_oid(lc)))
+		{
+			obstacle->relation = obstacle->table = lfirst_oid(lc);
+			obstacle->mode = AccessExclusiveLock;
+			return false;		/* there is a wide row since: begin again */
+		}
+	}
 
 	dropped = new_object_addresses();
 	foreach(lc, set->targets)

@@ -50,6 +50,7 @@ typedef struct PublishSet
 	List	   *targets;		/* of Oid: tables that get new storage, with partitions */
 	List	   *dropped;		/* of Oid: indexes that go */
 	List	   *left;			/* of Oid: staged tables that stay behind, with partitions */
+	List	   *narrow;			/* of Oid: targets without a wide row, when it was looked */
 	TimestampTz shut_out;		/* when readers began to be held up; 0: they are not */
 } PublishSet;
 

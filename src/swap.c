@@ -37,6 +37,7 @@
 #include "commands/tablecmds.h"
 #include "layout.h"
 #include "pgstat.h"
+#include "storage/bufmgr.h"
 #include "storage/predicate.h"
 #include "storage/smgr.h"
 #include "twinindex.h"
@@ -156,6 +157,28 @@ rename_toast(ClassRows *rows, Oid toast, const char *name, HeapTuple options)
 	class_update(rows, tuple);
 }
 
+static bool
+is_empty(Oid toast)
+{
+	Relation	relation = table_open(toast, NoLock);
+	bool		empty = RelationGetNumberOfBlocks(relation) == 0;
+
+	table_close(relation, NoLock);
+	return empty;
+}
+
+/*
+ * Where no row, old or new, is so wide that it needs them, both TOAST tables stay
+ * where they are: half of the catalog rows that an exchange changes are theirs.
+ */
+static bool
+toast_may_stay(Form_pg_class p, Form_pg_class s)
+{
+	return OidIsValid(p->reltoastrelid) && OidIsValid(s->reltoastrelid) &&
+		p->relpersistence == s->relpersistence && p->reltablespace == s->reltablespace &&
+		is_empty(p->reltoastrelid) && is_empty(s->reltoastrelid);
+}
+
 /*
  * TOAST tables change hands as they are: the pointers in the rows have their OIDs.
  */
@@ -222,23 +245,27 @@ forget_missing_values(Oid published)
 	table_close(pg_attribute, RowExclusiveLock);
 }
 
-static void
+/* Returns whether the published table keeps its TOAST table, which is empty. */
+static bool
 swap_table(ClassRows *rows, const LayoutPair *pair)
 {
 	HeapTuple	p_tuple = class_row(pair->published);
 	HeapTuple	s_tuple = class_row(pair->staged);
 	Form_pg_class p = (Form_pg_class) GETSTRUCT(p_tuple);
 	Form_pg_class s = (Form_pg_class) GETSTRUCT(s_tuple);
+	bool		keeps_toast = toast_may_stay(p, s);
 
 	exchange_storage(p, s);
 	EXCHANGE(TransactionId, p->relfrozenxid, s->relfrozenxid);
 	EXCHANGE(MultiXactId, p->relminmxid, s->relminmxid);
-	EXCHANGE(Oid, p->reltoastrelid, s->reltoastrelid);
+	if (!keeps_toast)
+		EXCHANGE(Oid, p->reltoastrelid, s->reltoastrelid);
 	/* a new index may be about to move there */
 	p->relhasindex |= s->relhasindex;
 	class_update(rows, p_tuple);
 	class_update(rows, s_tuple);
-	exchange_toast(rows, pair->published, s->reltoastrelid, pair->staged, p->reltoastrelid);
+	if (!keeps_toast)
+		exchange_toast(rows, pair->published, s->reltoastrelid, pair->staged, p->reltoastrelid);
 
 	forget_missing_values(pair->published);
 	RemoveStatistics(pair->published, 0);
@@ -246,6 +273,7 @@ swap_table(ClassRows *rows, const LayoutPair *pair)
 	adopt_hand_over_statistics(pair->published, pair->staged);
 	CloseSmgrCompat(pair->published);
 	CloseSmgrCompat(pair->staged);
+	return keeps_toast;
 }
 
 /* ---- indexes ---- */
@@ -347,16 +375,20 @@ pair_of_index(const List *pairs, Oid index)
 
 /* ---- the whole ---- */
 
-void
+List *
 swap_storage(const List *pairs, const List *twins)
 {
+	List	   *narrow = NIL;
 	ClassRows	rows;
 	ListCell   *lc;
 
 	rows.pg_class = table_open(RelationRelationId, RowExclusiveLock);
 	rows.indexes = CatalogOpenIndexes(rows.pg_class);
 	foreach(lc, pairs)
-		swap_table(&rows, lfirst(lc));
+	{
+		if (swap_table(&rows, lfirst(lc)))
+			narrow = lappend_oid(narrow, ((LayoutPair *) lfirst(lc))->published);
+	}
 	foreach(lc, twins)
 	{
 		TwinIndex  *twin = lfirst(lc);
@@ -380,6 +412,17 @@ swap_storage(const List *pairs, const List *twins)
 			ReportAnalyzeCompat(relation, relation->rd_rel->reltuples, 0, true);
 		relation_close(relation, NoLock);
 	}
+	return narrow;
+}
+
+bool
+swap_is_narrow(Oid published)
+{
+	Relation	relation = relation_open(published, NoLock);
+	bool		narrow = is_empty(relation->rd_rel->reltoastrelid);
+
+	relation_close(relation, NoLock);
+	return narrow;
 }
 
 void

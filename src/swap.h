@@ -26,8 +26,18 @@
  *
  * The staged tables have the old storage then, and nothing is to be read from
  * them: all that can be done to them is to be dropped.
+ *
+ * Returns (of Oid) the published tables that have kept their TOAST tables, as no row
+ * needs them.  A writer may have put something there before he was kept out:
+ * swap_is_narrow must say of each that it is not so, or the transaction be aborted.
  */
-extern void swap_storage(const List *pairs, const List *twins);
+extern List *swap_storage(const List *pairs, const List *twins);
+
+/*
+ * Is there nothing in the table's TOAST table?  The caller has a lock on both that
+ * keeps writers away.
+ */
+extern bool swap_is_narrow(Oid published);
 
 /*
  * What is left to do once the caller has AccessExclusiveLock on a published table:

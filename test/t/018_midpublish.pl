@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = etl_node('midpublish', "etl_framework.notify = on\n");
-my $total = 20 + 30 + 30 + 12;	# rows of the tables that survive a crash
+my $total = 20 + 1 + 30 + 30 + 12;	# rows of the tables that survive a crash
 
 # ---- where the coordinator stops ----
 
@@ -63,7 +63,7 @@ sub end_session
 
 # ---- what is published ----
 
-# Of every kind: indexed and with TOAST; partitioned; one that is replaced, as its
+# Of every kind: indexed and with TOAST; one with wide rows now and then; partitioned; one that is replaced, as its
 # partitions are cut otherwise every time; one that is new every time; not logged; and
 # some more, so that it takes a while.
 one($node, q{
@@ -71,17 +71,20 @@ one($node, q{
 	SELECT etl.add_step('p', 'a', 'SELECT run, g, repeat(''x'', 3000) || g AS text FROM gate, generate_series(1, 20) g', indexes => '{UNIQUE (g)}');
 	SELECT etl.add_step('p', 'b', 'SELECT run, g FROM gate, generate_series(1, 30) g', repartition => 2, repartition_by => '{g}', indexes => '{(g)}');
 	SELECT etl.add_step('p', 'replaced', 'SELECT run, g FROM gate, generate_series(1, 30) g', repartition => 2, repartition_by => '{g}');
+	SELECT etl.add_step('p', 'wide', 'SELECT run, repeat(''y'', CASE WHEN run % 3 = 0 THEN 9000 ELSE 0 END) AS text FROM gate');
 	SELECT etl.add_step('p', 'fresh', 'SELECT run FROM gate');
 	SELECT etl.add_step('p', 'unlogged', 'SELECT run FROM gate', persist => false);
 	SELECT etl.add_step('p', 't' || i, 'SELECT run FROM gate') FROM generate_series(1, 12) i;
 	SELECT etl.run('p');
 	CREATE VIEW seen AS SELECT run FROM p.a WHERE text = repeat('x', 3000) || g;
 	ALTER TABLE p.a ADD CHECK (run > 0);
+	ALTER TABLE p.wide ALTER text SET STORAGE EXTERNAL;
 });
 
-my $all = join ' UNION ALL ', 'TABLE seen', map { "SELECT run FROM p.$_" } 'b', 'replaced', map { "t$_" } 1 .. 12;
+my $wide = q{SELECT run FROM p.wide WHERE text = repeat('y', CASE WHEN run % 3 = 0 THEN 9000 ELSE 0 END)};
+my $all = join ' UNION ALL ', 'TABLE seen', $wide, map { "SELECT run FROM p.$_" } 'b', 'replaced', map { "t$_" } 1 .. 12;
 
-# "3/92", or more than one number if the tables are not of one run
+# "3/93", or more than one number if the tables are not of one run
 sub published
 {
 	return one($node, "SELECT string_agg(DISTINCT run::text, ' ') || '/' || count(*) FROM ($all) tables");
@@ -140,7 +143,8 @@ sub happen
 	elsif ($what eq 'kill')
 	{
 		kill 'KILL', $pid if $pid ne '';
-		poll_ok($node, "SELECT $checkpointer <> $before", 'the server is there again') if $pid ne '';
+		# it may just have ended by itself
+		poll_ok($node, "SELECT $checkpointer <> $before OR NOT EXISTS (SELECT $coordinator)", 'the server is there again');
 	}
 	elsif ($pid ne '')
 	{
@@ -241,6 +245,30 @@ for my $case (@cases)
 	finish_sql($_) for @sessions;
 	is(check($test, $run, $old, $what =~ /immediate|kill/), $status, "$test: the run's status");
 	go_on($test);
+}
+
+# ---- somebody writes a wide row, where none was ----
+
+{
+	my $gate;
+	my $toast = q{SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'p.wide'::regclass};
+	my ($old, $run);
+
+	go_on('no wide row') while $stamp % 3 != 1;
+	$old = $stamp;
+	$gate = begin_sql($node, [ 'SELECT pg_advisory_lock(18)', 'SELECT pg_sleep(600)' ], app => 'gate');
+	$run = begin_run('exchanged');
+	wait_for('a wide row', 'exchanged');
+	one($node, q{INSERT INTO p.wide VALUES (0, repeat('z', 9000))});
+	end_session('gate');
+	finish_sql($gate);
+	is(one($node, "SELECT etl.wait($run)"), 'SUCCESS', 'a wide row: the run succeeds');
+	$node->poll_query_until('postgres', "SELECT count(*) = 0 $coordinator") or BAIL_OUT('the coordinator did not end');
+	check('a wide row', $run, $old);
+	my $name = one($node, $toast);
+	is($name, one($node, q{SELECT 'pg_toast.pg_toast_' || 'p.wide'::regclass::oid}), 'a wide row: the TOAST table has its name');
+	is(one($node, "SELECT count(*) FROM $name"), 0, 'a wide row: nothing of it is left there');
+	go_on('a wide row');
 }
 
 # ---- an error ----
