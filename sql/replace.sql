@@ -208,15 +208,19 @@ SELECT pg_temp.cut(NULL);
 SELECT * FROM pg_temp.try($$SELECT etl.run('replace')$$);
 CREATE TRIGGER rows AFTER UPDATE ON replace.target REFERENCING NEW TABLE AS n FOR EACH ROW EXECUTE FUNCTION refuse();
 ALTER TABLE replace.target CLUSTER ON expression;
+ALTER TABLE replace.target ADD CONSTRAINT no_two EXCLUDE USING hash (text WITH =);
 ALTER TABLE replace.target ALTER COLUMN id DROP DEFAULT, ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY;
 CREATE TABLE refers (id int REFERENCES replace.target);
 SELECT pg_temp.cut(2);
 SELECT * FROM pg_temp.try($$SELECT etl.run('replace')$$);
 DROP TABLE refers;
-SELECT * FROM pg_temp.try($$SELECT etl.run('replace')$$);
+-- (up to 16 they have no exclusion constraints at all)
+SELECT regexp_replace(t, 'exclusion constraint no_two, with partitions', 'exclusion constraint no_two, which lacks column id of the partition key')
+  FROM pg_temp.try($$SELECT etl.run('replace')$$) t;
 CREATE TABLE parent (category int);
 ALTER TABLE replace.target ALTER COLUMN id DROP IDENTITY;
 ALTER TABLE replace.target SET WITHOUT CLUSTER;
+ALTER TABLE replace.target DROP CONSTRAINT no_two;
 DROP TRIGGER rows ON replace.target;
 ALTER TABLE replace.target ALTER COLUMN category DROP NOT NULL;
 ALTER TABLE replace.target INHERIT parent;

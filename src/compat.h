@@ -250,6 +250,13 @@
 #define COMPAT_ATTRIBUTE_VERSION_OPTION	"pg_attver"
 #endif
 
+/* 17: partitioned tables may have exclusion constraints */
+#if PG_VERSION_NUM >= 170000
+#define COMPAT_PARTITIONED_MAY_EXCLUDE	true
+#else
+#define COMPAT_PARTITIONED_MAY_EXCLUDE	false
+#endif
+
 /* 18: foreign keys of partitioned tables may be NOT VALID */
 #if PG_VERSION_NUM >= 180000
 #define COMPAT_PARTITIONED_MAY_HAVE_INVALID_KEYS	true

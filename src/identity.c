@@ -329,9 +329,12 @@ note_foreign_keys(Replaced *table)
 	table_close(pg_constraint, AccessShareLock);
 }
 
-/* A unique index has to tell in which partition a row would be. */
-static bool
-has_key(const Replaced *table, Relation index)
+/*
+ * A unique index has to tell in which partition a row would be: the column that it lacks,
+ * or NULL.
+ */
+static const char *
+missing_key(const Replaced *table, Relation index)
 {
 	ListCell   *lc;
 
@@ -343,9 +346,9 @@ has_key(const Replaced *table, Relation index)
 		for (int i = 0; i < index->rd_index->indnkeyatts; i++)
 			found |= index->rd_index->indkey.values[i] == attnum;
 		if (!found)
-			return false;
+			return lfirst(lc);
 	}
-	return true;
+	return NULL;
 }
 
 static void
@@ -353,17 +356,25 @@ note_indexes(Replaced *table)
 {
 	ListCell   *lc;
 
+	if (!table->partitioned)
+		return;
 	foreach(lc, RelationGetIndexList(table->relation))
 	{
 		Relation	index = relation_open(lfirst_oid(lc), AccessShareLock);
-		char	   *name = RelationGetRelationName(index);
+		const char *name = quote_identifier(RelationGetRelationName(index));
+		bool		is_own = is_listed(table->own, RelationGetRelationName(index)) &&
+			!OidIsValid(get_index_constraint(lfirst_oid(lc)));
+		const char *column = is_own ? NULL : missing_key(table, index);
 
-		if (table->partitioned && index->rd_index->indisclustered)
-			note(table, psprintf("CLUSTER ON %s, with partitions", quote_identifier(name)));
-		if (table->partitioned && index->rd_index->indisunique && !has_key(table, index) &&
-			(!is_listed(table->own, name) || OidIsValid(get_index_constraint(lfirst_oid(lc)))))
-			note(table, psprintf("unique index %s, which lacks a column of the partition key",
-								 quote_identifier(name)));
+		if (index->rd_index->indisclustered)
+			note(table, psprintf("CLUSTER ON %s, with partitions", name));
+		if (index->rd_index->indisexclusion && !COMPAT_PARTITIONED_MAY_EXCLUDE)
+			note(table, psprintf("exclusion constraint %s, with partitions", name));
+		else if (column != NULL &&
+				 (index->rd_index->indisunique || index->rd_index->indisexclusion))
+			note(table, psprintf("%s %s, which lacks column %s of the partition key",
+								 index->rd_index->indisunique ? "unique index" : "exclusion constraint",
+								 name, quote_identifier(column)));
 		relation_close(index, AccessShareLock);
 	}
 }

@@ -34,9 +34,9 @@ typedef struct StepTable
  * for the rows with the remainder i.
  *
  * Where there is a published table that can take over the storage of one with
- * these columns (layout.h), the table is made like it: with its tablespace,
- * storage parameters and settings of columns, and with gaps for dropped columns,
- * so that a row of the query has to be converted by position.
+ * these columns, or that this one can replace (layout.h), the table is made like it:
+ * with its tablespace, storage parameters and settings of columns, and with gaps for
+ * dropped columns, so that a row of the query has to be converted by position.
  *
  * Partitions are called name_p0, name_p1, ... and live in the same schema.  The
  * partitioned table itself holds no rows and is permanent even where logged is
@@ -47,7 +47,8 @@ typedef struct StepTable
  * indeterminate_collation); undefined_column for partition_by,
  * invalid_table_definition where no column can be hashed;
  * dependent_objects_still_exist where a column of the published table, or all of
- * it, would have to go and something depends on that.
+ * it, would have to go and something depends on that; feature_not_supported where it
+ * would have to be replaced and has something that this one could not have.
  */
 extern List *steptable_define(const StepTable *table, TupleDesc desc);
 
