@@ -240,6 +240,14 @@ SELECT etl.alter_step('replace_keys', 'tree', '{"repartition": 2, "repartition_b
 SELECT * FROM pg_temp.try($$SELECT etl.run('replace_keys')$$);
 SELECT etl.alter_step('replace_keys', 'tree', '{"repartition": 3}');
 SELECT * FROM pg_temp.try($$SELECT etl.run('replace_keys')$$);
+-- a partitioned table counts as logged
+SELECT etl.alter_step('replace_keys', 'tree', '{"repartition": null, "repartition_by": null, "persist": false}');
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_keys')$$);
+ALTER TABLE replace_keys.tree ADD CONSTRAINT kind FOREIGN KEY (category) REFERENCES replace_keys.kinds;
+SELECT etl.alter_step('replace_keys', 'tree', '{"repartition": 3, "repartition_by": ["id"]}');
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_keys')$$);
+ALTER TABLE replace_keys.tree DROP CONSTRAINT kind;
+SELECT etl.alter_step('replace_keys', 'tree', '{"persist": true}');
 SELECT etl.alter_step('replace_keys', 'kinds', '{"persist": true}');
 SELECT * FROM pg_temp.try($$SELECT etl.run('replace_keys')$$);
 ALTER TABLE replace_keys.tree ADD CONSTRAINT kind FOREIGN KEY (category) REFERENCES replace_keys.kinds;

@@ -59,16 +59,8 @@ typedef struct Replaced
 	bool		partitioned;	/* the other is */
 	const List *key;			/* of char *: by these columns; NIL: not known */
 	const List *own;			/* of char *: the step's indexes */
-	StringInfoData lost;
+	List	   *lost;			/* of char *: what it could not have */
 } Replaced;
-
-static void
-note(Replaced *table, const char *what)
-{
-	/* what depends on several columns is found several times */
-	if (strstr(table->lost.data, what) == NULL)
-		appendStringInfo(&table->lost, "%s%s", table->lost.len > 0 ? ", " : "", what);
-}
 
 static bool
 is_listed(const List *names, const char *name)
@@ -81,6 +73,26 @@ is_listed(const List *names, const char *name)
 			return true;
 	}
 	return false;
+}
+
+static void
+note(Replaced *table, const char *what)
+{
+	/* what depends on several columns is found several times */
+	if (!is_listed(table->lost, what))
+		table->lost = lappend(table->lost, pstrdup(what));
+}
+
+static char *
+join(const List *names)
+{
+	StringInfoData joined;
+	ListCell   *lc;
+
+	initStringInfo(&joined);
+	foreach(lc, names)
+		appendStringInfo(&joined, "%s%s", joined.len > 0 ? ", " : "", (char *) lfirst(lc));
+	return joined.data;
 }
 
 /* ---- what depends on a table ---- */
@@ -273,7 +285,8 @@ note_nature(Replaced *table)
 static void
 note_triggers(Replaced *table)
 {
-	TriggerDesc *triggers = table->relation->trigdesc;
+	/* the catalogs are read meanwhile, and the cache's own may go */
+	TriggerDesc *triggers = CopyTriggerDesc(table->relation->trigdesc);
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
@@ -320,6 +333,12 @@ note_foreign_keys(Replaced *table)
 			note(table, psprintf("foreign key %s, as role %s may not refer to table %s",
 								 quote_identifier(NameStr(form->conname)),
 								 quote_identifier(GetUserNameFromId(GetUserId(), false)),
+								 quote_identifier(get_rel_name(form->confrelid))));
+		/* a partitioned table counts as logged, whatever its partitions are */
+		if (table->partitioned && form->confrelid != form->conrelid &&
+			get_rel_persistence(form->confrelid) != RELPERSISTENCE_PERMANENT)
+			note(table, psprintf("foreign key %s to table %s, which is not logged, with partitions",
+								 quote_identifier(NameStr(form->conname)),
 								 quote_identifier(get_rel_name(form->confrelid))));
 		if (table->partitioned && !form->convalidated && !COMPAT_PARTITIONED_MAY_HAVE_INVALID_KEYS)
 			note(table, psprintf("foreign key %s, which is NOT VALID, with partitions",
@@ -492,10 +511,10 @@ note_partitions(Replaced *table)
 			note(table, psprintf("settings in which partitions %s and %s differ",
 								 quote_identifier(RelationGetRelationName(first)),
 								 quote_identifier(RelationGetRelationName(partition))));
-		relation_close(partition, NoLock);
+		relation_close(partition, AccessShareLock);
 	}
 	if (first != NULL)
-		relation_close(first, NoLock);
+		relation_close(first, AccessShareLock);
 }
 
 void
@@ -511,18 +530,17 @@ identity_check_replaceable(Oid relid, bool corresponds, bool partitioned, const 
 	table.partitioned = partitioned;
 	table.key = key;
 	table.own = own;
-	initStringInfo(&table.lost);
 	note_nature(&table);
 	note_triggers(&table);
 	note_foreign_keys(&table);
 	note_indexes(&table);
 	note_dependants(&table, table.relation);
 	note_partitions(&table);
-	if (table.lost.len > 0)
+	if (table.lost != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot replace table \"%s\" by one that is partitioned otherwise because that would not have: %s",
-						RelationGetRelationName(table.relation), table.lost.data),
+						RelationGetRelationName(table.relation), join(table.lost)),
 				 errhint("Drop or change these before the run and create them again after it, or leave the step's partitions as they were.")));
 	relation_close(table.relation, AccessShareLock);
 }

@@ -663,6 +663,9 @@ publish_lock_replaced(PublishSet *set, PublishObstacle *obstacle)
 		publish_start_clock(set);
 		if (!publish_lock_tree(set, task->old, AccessExclusiveLock, true, obstacle))
 			return false;
+		/* a view needs no lock that was held up */
+		if (task->pairs == NIL && OidIsValid(task->old))
+			layout_check_replaceable(task->old);
 	}
 	return true;
 }

@@ -465,9 +465,12 @@ firing(char enabled)
 static void
 collect_triggers(Succession *succession, Relation relation)
 {
-	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
+	/* the catalogs are read meanwhile, and the cache's own may go */
+	TriggerDesc *triggers = CopyTriggerDesc(relation->trigdesc);
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
-		Trigger    *trigger = &relation->trigdesc->triggers[i];
+		Trigger    *trigger = &triggers->triggers[i];
 		Datum		definition;
 
 		if (trigger->tgisinternal)
