@@ -18,19 +18,15 @@
 #include <signal.h>
 
 #include "access/xact.h"
-#include "access/xlog.h"
 #include "catalog.h"
 #include "lock.h"
-#include "miscadmin.h"
 #include "publish.h"
-#include "replication/syncrep.h"
 #include "resume.h"
 #include "staging.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -132,27 +128,6 @@ publisher_wait_for_lock(Oid relation, LOCKMODE mode, TimestampTz since, bool hol
 }
 
 /*
- * Readers are let in again before the commit is on disk and with the synchronous
- * standbys: to wait for that while all the tables are locked would be the longest
- * part of it.  The run's end is not told before it is there.  Should the server crash
- * in between, the tables are as they were, and nothing that somebody who has read the
- * new ones has written is there either: his commit comes after ours in the WAL.
- */
-static void
-publisher_commit(RunState *run)
-{
-	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_LOCAL, true, 0, false);
-	runstate_commit(run);
-	if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
-		return;
-	HOLD_INTERRUPTS();
-	XLogFlush(XactLastCommitEnd);
-	SyncRepWaitForLSN(XactLastCommitEnd, true);
-	RESUME_INTERRUPTS();
-}
-
-/*
  * One try.  Returns true when the run is published and its row says SUCCESS; else
  * obstacle says why not.
  */
@@ -200,7 +175,7 @@ publisher_try_publish(RunState *run, bool patient, PublishObstacle *obstacle)
 	runstate_notify(run, ETL_RUN_SUCCESS);
 	if (!publish_finish(&set, obstacle))
 		return false;
-	publisher_commit(run);
+	runstate_commit_early(run);
 	return true;
 }
 

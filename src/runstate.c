@@ -17,11 +17,13 @@
 #include <signal.h>
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "commands/async.h"
 #include "lock.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
+#include "replication/syncrep.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "utils/guc.h"
@@ -86,6 +88,23 @@ runstate_commit(RunState *run)
 		PopActiveSnapshot();
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(run->tick_context);
+}
+
+void
+runstate_commit_early(RunState *run)
+{
+	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+	runstate_commit(run);
+	/* a signal's mark has gone with the transaction's setting */
+	if (cancel_requested || terminate_requested)
+		synchronous_commit = SYNCHRONOUS_COMMIT_LOCAL_FLUSH;
+	if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
+		return;
+	HOLD_INTERRUPTS();
+	XLogFlush(XactLastCommitEnd);
+	SyncRepWaitForLSN(XactLastCommitEnd, true);
+	RESUME_INTERRUPTS();
 }
 
 void

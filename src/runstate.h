@@ -95,6 +95,16 @@ extern void scheduler_run(RunState *run);
 extern void runstate_begin(RunState *run);
 extern void runstate_commit(RunState *run);
 
+/*
+ * Commits, gives the transaction's locks back, and only then waits until the commit is
+ * on disk and with the synchronous standbys, as far as "synchronous_commit" asks for
+ * that: waiting would be the longest part of the time for which readers are locked
+ * out.  On return it is as durable as after runstate_commit.  Should the server crash
+ * in between, nothing is left of the transaction, nor of what somebody has written
+ * who has seen it: his commit comes after it in the WAL.
+ */
+extern void runstate_commit_early(RunState *run);
+
 /* What an observer sees of the run: process title and pg_stat_activity. */
 extern void runstate_show(RunState *run, const char *phase);
 

@@ -63,7 +63,7 @@ EOT
 
 # ---- one instant ----
 
-my $mover = begin_sql($node, 'CALL move()');
+my $mover = begin_sql($node, 'CALL move()', patience => 400);
 one($node, 'SET client_min_messages = error; CALL rounds(60)');
 is(one($node, 'SELECT count(*), count(*) FILTER (WHERE s <> 2000 OR late <> 2000) FROM totals'), '60|0',
 	'money that moves from one source to another never shows in a total');

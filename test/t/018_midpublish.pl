@@ -19,7 +19,7 @@ my $total = 20 + 1 + 30 + 30 + 12;	# rows of the tables that survive a crash
 # "exchanged": the catalogs are changed, and a trigger on the run's row waits for the
 # advisory lock 18.  "committing": everybody is locked out, and the commit waits for
 # its turn to send notifications, which another one has that does not end.  "flushed":
-# the commit is on disk, and waits for a standby that never comes.
+# readers are let in, the commit is on disk, and waits for a standby that never comes.
 one($node, q{
 	CREATE TABLE gate (point text, run int);
 	INSERT INTO gate VALUES ('', 1);
@@ -111,19 +111,20 @@ sub begin_run
 
 my $coordinator = "FROM pg_stat_activity WHERE backend_type = 'etl_framework coordinator'";
 
-# What the coordinator is stopped by, and how strong its lock on a published table is.
+# What the coordinator is stopped by, and how strong its lock on a published table is
+# then, if it has one.
 my %there = (
 	exchanged => 'advisory ShareUpdateExclusiveLock',
 	committing => 'object AccessExclusiveLock',
-	flushed => 'SyncRep AccessExclusiveLock');
+	flushed => 'SyncRep');
 
 sub wait_for
 {
 	my ($test, $point) = @_;
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	poll_ok($node, "SELECT count(*) = 1 FROM pg_locks l, (SELECT pid, wait_event $coordinator) c
-		WHERE l.pid = c.pid AND l.relation = 'p.a'::regclass AND wait_event || ' ' || mode = '$there{$point}'", "$test: the coordinator is at \"$point\"");
+	poll_ok($node, "SELECT count(*) = 1 FROM (SELECT pid, wait_event $coordinator) c LEFT JOIN pg_locks l ON l.pid = c.pid AND l.relation = 'p.a'::regclass
+		WHERE concat_ws(' ', wait_event, mode) = '$there{$point}'", "$test: the coordinator is at \"$point\"");
 	return;
 }
 
@@ -235,6 +236,7 @@ for my $case (@cases)
 	}
 	# only what is replaced, and not changed, is locked already
 	is(one($node, 'SELECT min(seen.run), max(b.run), count(*) FROM seen, p.b'), "$old|$old|600", "$test: readers read on") if $point eq 'exchanged';
+	is(published(), "$stamp/$total", "$test: readers see the new run") if $point eq 'flushed';
 	if ($reader)
 	{
 		push @sessions, begin_sql($node, [ 'BEGIN', 'SELECT count(*) FROM p.b', 'SELECT pg_sleep(600)' ], app => 'reader');

@@ -21,7 +21,7 @@ our @EXPORT = qw(
 );
 
 # Nothing that is waited for takes longer than this many seconds.
-my $patience = 30;
+my $patience = 90;
 
 # A running server with the extension in database postgres.
 sub etl_node
