@@ -301,6 +301,95 @@ SELECT etl.wait(:run_id);
 SELECT error FROM pg_temp.run_said('replace_late');
 DROP VIEW late;
 
+-- ---- what one partition alone has, and what else depends on a table
+
+SELECT pg_temp.define('replace_odd', 'target', 'SELECT id, category, text FROM replace_source.source');
+SELECT etl.alter_step('replace_odd', 'target', '{"repartition": 2, "repartition_by": ["id"], "persist": true}');
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_odd')$$);
+ALTER TABLE replace_odd.target_p0 ADD CONSTRAINT known FOREIGN KEY (category) REFERENCES categories, ALTER COLUMN text SET NOT NULL;
+ALTER TABLE replace_odd.target_p1 ADD CONSTRAINT two_ids UNIQUE (id) DEFERRABLE;
+CREATE TRIGGER odd BEFORE UPDATE ON replace_odd.target FOR EACH ROW EXECUTE FUNCTION refuse();
+ALTER TABLE replace_odd.target_p0 DISABLE TRIGGER odd;
+COMMENT ON TRIGGER odd ON replace_odd.target_p1 IS 'of a clone';
+SELECT etl.alter_step('replace_odd', 'target', '{"repartition": 3}');
+SELECT regexp_split_to_table(said, ', (?=[a-z])') FROM pg_temp.try($$SELECT etl.run('replace_odd')$$) AS said;
+ALTER TABLE replace_odd.target_p0 DROP CONSTRAINT known, ALTER COLUMN text DROP NOT NULL;
+ALTER TABLE replace_odd.target_p1 DROP CONSTRAINT two_ids;
+DROP TRIGGER odd ON replace_odd.target;
+CREATE TABLE other (id int);
+CREATE CONSTRAINT TRIGGER of_other AFTER INSERT ON other FROM replace_odd.target FOR EACH ROW EXECUTE FUNCTION refuse();
+CREATE FUNCTION of_many(replace_odd.target[]) RETURNS int LANGUAGE sql AS 'SELECT 1';
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_odd')$$);
+DROP FUNCTION of_many;
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_odd')$$);
+DROP TABLE other;
+-- a right that was given and taken is none
+GRANT SELECT ON replace_odd.target_p0 TO regress_replace_reader;
+REVOKE SELECT ON replace_odd.target_p0 FROM regress_replace_reader;
+SELECT etl.alter_step('replace_odd', 'target', '{"repartition": null, "repartition_by": null}');
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_odd')$$);
+-- nobody gets at rows through partitions who may not see them in the table
+ALTER DEFAULT PRIVILEGES IN SCHEMA replace_odd GRANT SELECT ON TABLES TO PUBLIC;
+ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO regress_replace_reader;
+ALTER TABLE replace_odd.target ENABLE ROW LEVEL SECURITY;
+CREATE POLICY one_category ON replace_odd.target USING (category = 1);
+SELECT etl.alter_step('replace_odd', 'target', '{"repartition": 2, "repartition_by": ["id"]}');
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_odd')$$);
+ALTER DEFAULT PRIVILEGES IN SCHEMA replace_odd REVOKE SELECT ON TABLES FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM regress_replace_reader;
+SELECT relname, has_table_privilege('regress_replace_reader', oid, 'SELECT') AS may_read, relrowsecurity,
+	(SELECT count(*) FROM pg_shdepend d WHERE d.objid = c.oid AND d.refobjid = 'regress_replace_reader'::regrole) AS depends
+FROM pg_class c WHERE relnamespace = 'replace_odd'::regnamespace ORDER BY 1;
+-- constants are what they were
+SET datestyle = 'SQL, DMY';
+SET timezone = 'Asia/Shanghai';
+CREATE POLICY days ON replace_odd.target USING (timestamptz '2024-01-01 00:00:00+00' < now());
+SELECT etl.alter_step('replace_odd', 'target', '{"repartition": 3}');
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_odd')$$);
+RESET datestyle;
+SET timezone = 'UTC';
+SELECT polname, pg_get_expr(polqual, polrelid) FROM pg_policy WHERE polrelid = 'replace_odd.target'::regclass ORDER BY 1;
+RESET timezone;
+
+-- ---- columns go, and what is of them
+
+DROP POLICY one_category ON replace_odd.target;
+ALTER TABLE replace_odd.target ALTER COLUMN text SET DEFAULT 'none', ADD CONSTRAINT known FOREIGN KEY (category) REFERENCES categories;
+CREATE SEQUENCE replace_odd.owned OWNED BY replace_odd.target.text;
+SELECT etl.alter_step('replace_odd', 'target', '{"repartition": 2, "sql_query": "SELECT id, id AS text FROM replace_source.source"}');
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_odd')$$);
+SELECT attname, format_type(atttypid, NULL) AS type, atthasdef FROM pg_attribute WHERE attrelid = 'replace_odd.target'::regclass AND attnum > 0 AND NOT attisdropped;
+SELECT count(*) AS keys FROM pg_constraint WHERE conrelid = 'replace_odd.target'::regclass AND contype = 'f';
+SELECT to_regclass('replace_odd.owned') AS sequence;
+
+-- ---- what the owner of a published table has written is executed as that role
+
+CREATE ROLE regress_replace_other;
+SELECT pg_temp.define('replace_other', 'target', 'SELECT id, category FROM replace_source.source');
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_other')$$);
+GRANT USAGE, CREATE ON SCHEMA replace_source, replace_other TO regress_replace_other;
+ALTER TABLE replace_other.target OWNER TO regress_replace_other;
+SET ROLE regress_replace_other;
+CREATE FUNCTION executes(what text) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+	IF current_user <> 'regress_replace_other' THEN
+		RAISE '% is executed by %', what, current_user;
+	END IF;
+	RETURN true;
+END $$;
+CREATE INDEX ON replace_other.target (executes('index' || id));
+ALTER TABLE replace_other.target ADD CHECK (executes('check' || id));
+CREATE STATISTICS replace_other.expressions ON executes('statistics' || id), category FROM replace_other.target;
+RESET ROLE;
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_other')$$);
+SELECT etl.alter_step('replace_other', 'target', '{"repartition": 2, "repartition_by": ["id"]}');
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_other')$$);
+DROP INDEX replace_other.target_executes_idx;
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_other')$$);
+SELECT relname, relowner::regrole FROM pg_class WHERE relnamespace = 'replace_other'::regnamespace AND relkind IN ('r', 'p') ORDER BY 1;
+SELECT pg_temp.forget('replace_other');
+SELECT pg_temp.forget('replace_odd');
+
 -- ---- what the pipeline's owner may not make; the table stays its owner's
 
 DO $$BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO regress_replace_owner', current_database()); END$$;
@@ -332,5 +421,5 @@ SELECT pg_temp.forget('replace_late');
 SELECT pg_temp.forget('replace_keys');
 SELECT pg_temp.forget('replace');
 DROP SCHEMA replace_source CASCADE;
-DROP OWNED BY regress_replace_owner, regress_replace_member;
-DROP ROLE regress_replace_reader, regress_replace_member, regress_replace_owner;
+DROP OWNED BY regress_replace_owner, regress_replace_member, regress_replace_other;
+DROP ROLE regress_replace_reader, regress_replace_member, regress_replace_owner, regress_replace_other;

@@ -20,16 +20,21 @@
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_statistic_ext_data.h"
 #include "commands/defrem.h"
+#include "commands/tablecmds.h"
 #include "layout.h"
+#include "miscadmin.h"
 #include "nodes/bitmapset.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parser.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -179,6 +184,55 @@ missing_checks(Relation published, Relation staged)
 	return commands;
 }
 
+static Oid
+owner_of(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return GetUserId();		/* dropped meanwhile */
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/*
+ * What the published table's owner has written, in CHECKs, indexes and statistics
+ * objects, is evaluated as that role, not as the pipeline's: CREATE INDEX and ANALYZE
+ * do so of themselves, for the owner of the table that they work on.
+ */
+static void
+hand_over(Oid published, Oid staged)
+{
+	Oid			owner = owner_of(published);
+	ListCell   *lc;
+
+	if (!COMPAT_CLASS_OWNERCHECK(published, GetUserId()))
+		return;					/* publishing will see */
+	foreach(lc, find_all_inheritors(staged, NoLock, NULL))
+	{
+		if (owner_of(lfirst_oid(lc)) != owner)
+			ATExecChangeOwner(lfirst_oid(lc), owner, true, AccessExclusiveLock);
+	}
+	CommandCounterIncrement();
+}
+
+static void
+alter_as_owner(Oid relid, List *commands)
+{
+	Oid			user;
+	int			context;
+	int			nestlevel = NewGUCNestLevel();
+
+	GetUserIdAndSecContext(&user, &context);
+	if (owner_of(relid) != user)
+		SetUserIdAndSecContext(owner_of(relid), context | SECURITY_RESTRICTED_OPERATION);
+	layout_execute_alter(relid, commands);
+	SetUserIdAndSecContext(user, context);
+	AtEOXact_GUC(false, nestlevel);
+}
+
 static void
 adopt_pair(Oid published, Oid staged, bool exactly)
 {
@@ -197,9 +251,9 @@ adopt_pair(Oid published, Oid staged, bool exactly)
 
 	/* by itself, as names become free */
 	if (surplus != NIL)
-		layout_execute_alter(staged, surplus);
+		alter_as_owner(staged, surplus);
 	if (missing != NIL)
-		layout_execute_alter(staged, missing);
+		alter_as_owner(staged, missing);
 }
 
 void
@@ -210,6 +264,7 @@ adopt_constraints(Oid published, Oid staged)
 	ListCell   *lc;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
+	hand_over(published, staged);
 	fit = layout_compare(published, staged, &pairs);
 
 	/* partitions come after their tables, and have got most of it from them */

@@ -166,6 +166,18 @@ key_columns(HeapTuple tuple, KeyColumns *columns)
 	columns->operators = key_array(tuple, Anum_pg_constraint_conpfeqop, OIDOID, &columns->n);
 }
 
+static bool
+has_column(Oid relid, AttrNumber attnum)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid), Int16GetDatum(attnum));
+	bool		found = HeapTupleIsValid(tuple) &&
+		!((Form_pg_attribute) GETSTRUCT(tuple))->attisdropped;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return found;
+}
+
 static const char *
 column_name(Oid relid, AttrNumber attnum)
 {
@@ -318,6 +330,12 @@ verify(Oid key, const List *pairs)
 				 errhint("Drop it.")));
 	check_persistence(form, referring, referred);
 	key_columns(tuple, &columns);
+	for (int i = 0; i < columns.n; i++)
+	{
+		/* a key goes with its column where the table is replaced */
+		if (referring != form->conrelid && !has_column(referring, columns.referring[i]))
+			return;
+	}
 	values = find_violation(violation_query(form, referring, referred, &columns));
 	if (values != NULL)
 		ereport(ERROR,

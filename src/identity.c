@@ -31,6 +31,7 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_publication_rel.h"
 #include "catalog/pg_rewrite.h"
@@ -134,14 +135,27 @@ is_part(const Replaced *table, Form_pg_depend depend)
 	}
 }
 
+/* Constraint triggers of other tables depend on the one that they name in FROM. */
+static bool
+has_trigger(Relation relation, Oid trigger)
+{
+	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
+	{
+		if (relation->trigdesc->triggers[i].tgoid == trigger)
+			return true;
+	}
+	return false;
+}
+
 /* Is it of a kind that is carried over? */
 static bool
-is_carried(Form_pg_depend depend)
+is_carried(const Replaced *table, Form_pg_depend depend)
 {
 	switch (depend->classid)
 	{
-		case ConstraintRelationId:
 		case TriggerRelationId:
+			return has_trigger(table->relation, depend->objid);
+		case ConstraintRelationId:
 		case PolicyRelationId:
 		case RewriteRelationId:
 		case AttrDefaultRelationId:
@@ -188,9 +202,12 @@ is_inherited(const Replaced *table, Relation partition, Form_pg_depend depend)
 			if (!HeapTupleIsValid(tuple))
 				return false;
 			inherited = ((Form_pg_constraint) GETSTRUCT(tuple))->coninhcount > 0 ||
-				OidIsValid(((Form_pg_constraint) GETSTRUCT(tuple))->conparentid);
+				OidIsValid(((Form_pg_constraint) GETSTRUCT(tuple))->conparentid) ||
+				/* others have triggers, too, but internal ones of their own */
+				(((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_TRIGGER &&
+				 has_cloned_trigger(partition, depend->objid));
 			ReleaseSysCache(tuple);
-			return inherited || has_cloned_trigger(partition, depend->objid);
+			return inherited;
 		case TriggerRelationId:
 			return has_cloned_trigger(partition, depend->objid);
 		case AttrDefaultRelationId:
@@ -227,7 +244,7 @@ note_dependants(Replaced *table, Relation relation)
 
 		if (is_part(table, depend) ||
 			(is_partition ? is_inherited(table, relation, depend) :
-			 table->corresponds && is_carried(depend)))
+			 table->corresponds && is_carried(table, depend)))
 			continue;
 		ObjectAddressSubSet(object, depend->classid, depend->objid, depend->objsubid);
 		description = getObjectDescription(&object, true);
@@ -282,6 +299,13 @@ note_nature(Replaced *table)
 
 /* ---- what a partitioned table cannot have, or this role cannot make ---- */
 
+/* What is defined by a text is looked up by its name. */
+static bool
+may_use_schema(Oid namespace)
+{
+	return COMPAT_NAMESPACE_ACLCHECK(namespace, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
+}
+
 static void
 note_triggers(Replaced *table)
 {
@@ -295,9 +319,10 @@ note_triggers(Replaced *table)
 		if (trigger->tgisinternal && trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN)
 			note(table, "disabled triggers of foreign keys");
 		if (!trigger->tgisinternal &&
-			!DatumGetBool(DirectFunctionCall2(has_function_privilege_id,
-											  ObjectIdGetDatum(trigger->tgfoid),
-											  CStringGetTextDatum("EXECUTE"))))
+			(!may_use_schema(get_func_namespace(trigger->tgfoid)) ||
+			 !DatumGetBool(DirectFunctionCall2(has_function_privilege_id,
+											   ObjectIdGetDatum(trigger->tgfoid),
+											   CStringGetTextDatum("EXECUTE")))))
 			note(table, psprintf("trigger %s, whose function role %s may not execute",
 								 quote_identifier(trigger->tgname),
 								 quote_identifier(GetUserNameFromId(GetUserId(), false))));
@@ -327,9 +352,10 @@ note_foreign_keys(Replaced *table)
 		if (form->contype != CONSTRAINT_FOREIGN || OidIsValid(form->conparentid))
 			continue;
 		if (form->confrelid != form->conrelid &&
-			pg_class_aclcheck(form->confrelid, GetUserId(), ACL_REFERENCES) != ACLCHECK_OK &&
-			pg_attribute_aclcheck_all(form->confrelid, GetUserId(), ACL_REFERENCES,
-									  ACLMASK_ANY) != ACLCHECK_OK)
+			(!may_use_schema(get_rel_namespace(form->confrelid)) ||
+			 (pg_class_aclcheck(form->confrelid, GetUserId(), ACL_REFERENCES) != ACLCHECK_OK &&
+			  pg_attribute_aclcheck_all(form->confrelid, GetUserId(), ACL_REFERENCES,
+										ACLMASK_ANY) != ACLCHECK_OK)))
 			note(table, psprintf("foreign key %s, as role %s may not refer to table %s",
 								 quote_identifier(NameStr(form->conname)),
 								 quote_identifier(GetUserNameFromId(GetUserId(), false)),
@@ -419,7 +445,7 @@ has_grants(Relation relation)
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for relation %u", RelationGetRelid(relation));
-	(void) SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &isnull);
+	isnull = !setting_has_grants(tuple);
 	ReleaseSysCache(tuple);
 	for (int i = 1; isnull && i <= RelationGetDescr(relation)->natts; i++)
 	{
@@ -434,6 +460,35 @@ has_grants(Relation relation)
 	return !isnull;
 }
 
+/* Cloned triggers that fire when those of the table do not, or have a comment. */
+static void
+note_partition_triggers(Replaced *table, Relation partition)
+{
+	TriggerDesc *clones = CopyTriggerDesc(partition->trigdesc);
+	TriggerDesc *triggers = CopyTriggerDesc(table->relation->trigdesc);
+
+	for (int i = 0; clones != NULL && i < clones->numtriggers; i++)
+	{
+		Trigger    *clone = &clones->triggers[i];
+		char		enabled = TRIGGER_FIRES_ON_ORIGIN;
+
+		for (int k = 0; triggers != NULL && k < triggers->numtriggers; k++)
+		{
+			if (!clone->tgisinternal && !triggers->triggers[k].tgisinternal &&
+				strcmp(triggers->triggers[k].tgname, clone->tgname) == 0)
+				enabled = triggers->triggers[k].tgenabled;
+		}
+		if (clone->tgenabled != enabled)
+			note(table, psprintf("trigger %s of partition %s, which is enabled or disabled there alone",
+								 quote_identifier(clone->tgname),
+								 quote_identifier(RelationGetRelationName(partition))));
+		if (GetComment(clone->tgoid, TriggerRelationId, 0) != NULL)
+			note(table, psprintf("comment on trigger %s of partition %s",
+								 quote_identifier(clone->tgname),
+								 quote_identifier(RelationGetRelationName(partition))));
+	}
+}
+
 /* Comments, grants and the like of partitions as such. */
 static void
 note_partition(Replaced *table, Relation partition)
@@ -443,6 +498,19 @@ note_partition(Replaced *table, Relation partition)
 
 	if (partition->rd_rel->relkind != RELKIND_RELATION)
 		note(table, psprintf("partition %s, which is not a plain table", quote_identifier(name)));
+	else if (partition->rd_rel->relam != HEAP_TABLE_AM_OID)
+		note(table, psprintf("access method of partition %s", quote_identifier(name)));
+	for (int i = 0; i < RelationGetDescr(partition)->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(partition), i);
+
+		/* up to 17 it is no object */
+		if (!att->attisdropped && att->attnotnull && i < RelationGetDescr(table->relation)->natts &&
+			!TupleDescAttr(RelationGetDescr(table->relation), i)->attnotnull)
+			note(table, psprintf("NOT NULL of column %s of partition %s",
+								 quote_identifier(NameStr(att->attname)), quote_identifier(name)));
+	}
+	note_partition_triggers(table, partition);
 	if (partition->rd_rel->relrowsecurity || partition->rd_rel->relforcerowsecurity)
 		note(table, psprintf("row-level security of partition %s", quote_identifier(name)));
 	if (has_label(RelationGetRelid(partition)))

@@ -407,10 +407,13 @@ layout_check_replaceable(Oid published)
 	foreach(lc, relids)
 	{
 		Oid			type = get_rel_type_id(lfirst_oid(lc));
+		Oid			array = OidIsValid(type) ? get_array_type(type) : InvalidOid;
 
 		list_dependants(RelationRelationId, lfirst_oid(lc), 0, relids, &lines, &first);
 		if (OidIsValid(type))
 			list_dependants(TypeRelationId, type, 0, relids, &lines, &first);
+		if (OidIsValid(array))
+			list_dependants(TypeRelationId, array, 0, relids, &lines, &first);
 	}
 	if (lines.len == 0)
 		return;

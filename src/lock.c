@@ -364,7 +364,10 @@ lock_strongest_conflict(LOCKMASK held, LOCKMODE mode)
 	return NoLock;
 }
 
-/* Does the process (a leader of parallel processes, or one alone) wait for one of ours? */
+/*
+ * Does the process (a leader of parallel processes, or one alone) wait for a relation
+ * that we keep all others out of?
+ */
 static bool
 lock_waits_for_me(const LockData *locks, int pid)
 {
@@ -380,7 +383,7 @@ lock_waits_for_me(const LockData *locks, int pid)
 
 			if (mine->pid == MyProcPid &&
 				memcmp(&mine->locktag, &waiter->locktag, sizeof(LOCKTAG)) == 0 &&
-				lock_strongest_conflict(mine->holdMask, waiter->waitLockMode) != NoLock)
+				(mine->holdMask & LOCKBIT_ON(AccessExclusiveLock)) != 0)
 				return true;
 		}
 	}

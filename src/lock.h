@@ -72,8 +72,8 @@ extern bool lock_is_waiting_for(int pid, int target);
 extern bool lock_relation_blocked_by(Oid relid, LOCKMODE mode, int target);
 
 /*
- * Does somebody whom "mode" on the relation would have to wait for wait for a lock
- * that this process has?
+ * Does somebody whom "mode" on the relation would have to wait for wait for another one
+ * that this process keeps all others out of?
  */
 extern bool lock_relation_is_crossed(Oid relid, LOCKMODE mode);
 

@@ -657,6 +657,7 @@ publish_lock_replaced(PublishSet *set, PublishObstacle *obstacle)
 	foreach(lc, set->tasks)
 	{
 		PublishTask *task = lfirst(lc);
+		ListCell   *lc2;
 
 		if (task->pairs != NIL || !OidIsValid(task->old))
 			continue;
@@ -664,8 +665,15 @@ publish_lock_replaced(PublishSet *set, PublishObstacle *obstacle)
 		if (!publish_lock_tree(set, task->old, AccessExclusiveLock, true, obstacle))
 			return false;
 		/* a view needs no lock that was held up */
-		if (task->pairs == NIL && OidIsValid(task->old))
-			layout_check_replaceable(task->old);
+		layout_check_replaceable(task->old);
+		if (task->replaced == NIL)
+			continue;
+		/* to drop a foreign key is to drop the triggers of the table that it refers to */
+		foreach(lc2, foreignkey_others(foreignkey_list_own(task->old), task->replaced))
+		{
+			if (!publish_lock(set, lfirst_oid(lc2), AccessExclusiveLock, lfirst_oid(lc2), obstacle))
+				return false;
+		}
 	}
 	return true;
 }

@@ -172,11 +172,34 @@ publisher_try_publish(RunState *run, bool patient, PublishObstacle *obstacle)
 	publish_exchange(&set);
 	publisher_leave_staging(run, &set);
 	catalog_end_run(run->run_id, ETL_RUN_SUCCESS, NULL, resume_spans_instants(run));
-	runstate_notify(run, ETL_RUN_SUCCESS);
 	if (!publish_finish(&set, obstacle))
 		return false;
 	runstate_commit_early(run);
 	return true;
+}
+
+/*
+ * Listeners hear of it when it is there to stay.  And a commit that notifies waits for
+ * every other one that does, and for what that waits for: not with all tables in hand.
+ */
+static void
+publisher_notify(RunState *run)
+{
+	if (!run->request->settings.notify)
+		return;
+	runstate_begin(run);
+	runstate_notify(run, ETL_RUN_SUCCESS);
+	runstate_commit(run);
+}
+
+/* As people know it: a table of the run by the name that it is about to have. */
+static char *
+publisher_table_name(const RunState *run, Oid table)
+{
+	Oid			schema = get_rel_namespace(table);
+
+	return quote_qualified_identifier(schema == run->staging ? run->pipeline->target_schema :
+									  get_namespace_name(schema), get_rel_name(table));
 }
 
 /* Would publishing have to wait for a session that waits for us? */
@@ -208,7 +231,7 @@ publisher_check_blocker(RunState *run, const PublishObstacle *obstacle)
 						 psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled: step \"%s\" cannot be published without %s on relation %s, which cannot be had before the session that waits for the run goes on",
 								  run->run_id, run->pipeline->name, name,
 								  GetLockmodeName(DEFAULT_LOCKMETHOD, obstacle->mode),
-								  quote_qualified_identifier(run->pipeline->target_schema, name)),
+								  publisher_table_name(run, obstacle->table)),
 						 psprintf("Process %d holds a lock on it, or waits for who does.", pids[i]),
 						 "Commit before the run, or start it with etl.start and wait for it in a new transaction.");
 		return;
@@ -232,7 +255,7 @@ publisher_check_publish_timeout(RunState *run, TimestampTz since,
 					 psprintf("run " INT64_FORMAT " of pipeline \"%s\" could not be published: %s on table %s was not free for %d ms",
 							  run->run_id, run->pipeline->name,
 							  GetLockmodeName(DEFAULT_LOCKMETHOD, obstacle->mode),
-							  quote_qualified_identifier(run->pipeline->target_schema, name),
+							  publisher_table_name(run, obstacle->table),
 							  timeout),
 					 holders,
 					 "Let that end, or raise etl_framework.publish_timeout.");
@@ -260,6 +283,7 @@ publisher_run(RunState *run)
 		if (publisher_try_publish(run, delay >= PUBLISH_PATIENT_FROM_MS, &obstacle))
 		{
 			run->verdict = ETL_RUN_SUCCESS;
+			publisher_notify(run);
 			elog(DEBUG1, "run " INT64_FORMAT " was published at try %d, after %s",
 				 run->run_id, tries, runstate_seconds(since));
 			return;
@@ -275,8 +299,7 @@ publisher_run(RunState *run)
 			told = true;
 			runstate_tell(run, REQUEST_NOTICE, 0,
 						  psprintf("all steps have succeeded; publishing waits for a lock on %s",
-								   quote_qualified_identifier(run->pipeline->target_schema,
-															  get_rel_name(obstacle.table))),
+								   publisher_table_name(run, obstacle.table)),
 						  NULL, NULL);
 		}
 		AbortOutOfAnyTransaction();

@@ -76,6 +76,9 @@ runstate_sigterm(SIGNAL_ARGS)
 void
 runstate_begin(RunState *run)
 {
+	/* a signal's mark goes with the setting of a transaction that is aborted */
+	if (cancel_requested || terminate_requested)
+		synchronous_commit = SYNCHRONOUS_COMMIT_LOCAL_FLUSH;
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(run->tick_context);
@@ -250,6 +253,7 @@ runstate_lock(Oid relid, LOCKMODE mode, int patience_ms)
 	static TimeoutId timeout = MAX_TIMEOUTS;
 	MemoryContext oldcontext = CurrentMemoryContext;
 	ResourceOwner oldowner = CurrentResourceOwner;
+	bool		allowed = interruptible;	/* as while foreign keys are verified */
 	volatile bool locked = false;
 
 	if (timeout == MAX_TIMEOUTS)
@@ -259,9 +263,11 @@ runstate_lock(Oid relid, LOCKMODE mode, int patience_ms)
 	PG_TRY();
 	{
 		enable_timeout_after(timeout, patience_ms);
-		runstate_allow_interrupts();
+		if (!allowed)
+			runstate_allow_interrupts();
 		LockRelationOid(relid, mode);
-		runstate_forbid_interrupts();
+		if (!allowed)
+			runstate_forbid_interrupts();
 		disable_timeout(timeout, false);
 		ReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(oldcontext);
@@ -285,6 +291,11 @@ runstate_lock(Oid relid, LOCKMODE mode, int patience_ms)
 		FreeErrorData(error);
 	}
 	PG_END_TRY();
+	if (allowed && !interruptible)
+	{
+		interruptible = true;
+		RESUME_CANCEL_INTERRUPTS();
+	}
 	QueryCancelPending = cancel_requested || terminate_requested;
 	return locked;
 }

@@ -23,6 +23,7 @@
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -263,12 +264,25 @@ setting_toast_options(Oid relid)
 }
 
 bool
+setting_has_grants(HeapTuple tuple)
+{
+	bool		isnull;
+	Datum		acl = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &isnull);
+
+	/* what was granted and revoked again leaves the owner's own behind */
+	return !isnull &&
+		!aclequal(DatumGetAclP(acl),
+				  acldefault(OBJECT_TABLE, ((Form_pg_class) GETSTRUCT(tuple))->relowner));
+}
+
+bool
 setting_same_table(Oid a, Oid b)
 {
 	static const AttrNumber columns[] = {
 		Anum_pg_class_relowner, Anum_pg_class_reltablespace, Anum_pg_class_relreplident,
-		Anum_pg_class_relacl, Anum_pg_class_reloptions
+		Anum_pg_class_reloptions
 	};
+	static const AttrNumber acl[] = {Anum_pg_class_relacl};
 	Relation	pg_class = table_open(RelationRelationId, AccessShareLock);
 	HeapTuple	x = SearchSysCache1(RELOID, ObjectIdGetDatum(a));
 	HeapTuple	y = SearchSysCache1(RELOID, ObjectIdGetDatum(b));
@@ -280,6 +294,8 @@ setting_same_table(Oid a, Oid b)
 	toast[0] = setting_toast_options(a);
 	toast[1] = setting_toast_options(b);
 	same = same_values(RELOID, x, y, RelationGetDescr(pg_class), columns, lengthof(columns)) &&
+		((!setting_has_grants(x) && !setting_has_grants(y)) ||
+		 same_values(RELOID, x, y, RelationGetDescr(pg_class), acl, lengthof(acl))) &&
 		(toast[0] == (Datum) 0) == (toast[1] == (Datum) 0) &&
 		(toast[0] == (Datum) 0 || datum_image_eq(toast[0], toast[1], false, -1));
 	ReleaseSysCache(x);

@@ -11,6 +11,7 @@
 
 #include "etl.h"
 #include "access/attnum.h"
+#include "access/htup.h"
 #include "utils/relcache.h"
 
 /* More options than a column can have. */
@@ -44,6 +45,9 @@ extern bool setting_same_columns(Relation a, Relation b);
  * storage parameters, TOAST included?
  */
 extern bool setting_same_table(Oid a, Oid b);
+
+/* Has anybody but the owner rights on the table, or that less than all?  tuple: of pg_class. */
+extern bool setting_has_grants(HeapTuple tuple);
 
 /* The storage parameters of a table's TOAST table; (Datum) 0: none.  palloc'd */
 extern Datum setting_toast_options(Oid relid);

@@ -94,17 +94,38 @@ struct Succession
 static bool
 has_column(const Succession *succession, AttrNumber attnum)
 {
-	return attnum <= 0 || get_attname(succession->to, attnum, true) != NULL;
+	HeapTuple	tuple;
+	bool		found;
+
+	if (attnum <= 0)
+		return true;
+	/* (get_attname finds dropped ones, too) */
+	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(succession->to), Int16GetDatum(attnum));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	found = !((Form_pg_attribute) GETSTRUCT(tuple))->attisdropped;
+	ReleaseSysCache(tuple);
+	return found;
 }
 
-/* Definitions are printed, and read, with all names qualified. */
+/*
+ * Definitions are printed, and read, with all names qualified, and so that constants
+ * are the same when they are read: pg_dump pins the same.
+ */
 static int
-pin_search_path(void)
+pin_settings(void)
 {
+	static const char *const settings[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"datestyle", "ISO"},
+		{"intervalstyle", "postgres"},
+		{"extra_float_digits", "3"}
+	};
 	int			nestlevel = NewGUCNestLevel();
 
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	for (int i = 0; i < (int) lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 	return nestlevel;
 }
 
@@ -133,6 +154,48 @@ carry_owner(Oid from, Oid to)
 	}
 }
 
+/* palloc'd, or NULL */
+static Acl *
+acl_of(Relation pg_class, HeapTuple tuple)
+{
+	bool		isnull;
+	Datum		acl = heap_getattr(tuple, Anum_pg_class_relacl, RelationGetDescr(pg_class), &isnull);
+
+	return isnull ? NULL : DatumGetAclPCopy(acl);
+}
+
+/* A table that was made has the grants that are given by default. */
+static void
+replace_members(Oid relid, Oid owner, const Acl *old, const Acl *new)
+{
+	Oid		   *oldmembers;
+	Oid		   *newmembers;
+	int			nold = aclmembers(old, &oldmembers);
+	int			nnew = aclmembers(new, &newmembers);
+
+	updateAclDependencies(RelationRelationId, relid, 0, owner, nold, oldmembers, nnew, newmembers);
+}
+
+/* Nobody but the owner may use it by its own name. */
+static void
+drop_grants(Oid relid)
+{
+	Relation	pg_class = table_open(RelationRelationId, RowExclusiveLock);
+	HeapTuple	tuple = class_row(relid);
+	Acl		   *old = acl_of(pg_class, tuple);
+	Datum		values[Natts_pg_class] = {0};
+	bool		nulls[Natts_pg_class] = {0};
+	bool		replaces[Natts_pg_class] = {0};
+
+	nulls[Anum_pg_class_relacl - 1] = true;
+	replaces[Anum_pg_class_relacl - 1] = true;
+	tuple = heap_modify_tuple(tuple, RelationGetDescr(pg_class), values, nulls, replaces);
+	CatalogTupleUpdate(pg_class, &tuple->t_self, tuple);
+	replace_members(relid, ((Form_pg_class) GETSTRUCT(tuple))->relowner, old, NULL);
+	table_close(pg_class, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
 static void
 carry_class(Oid from, Oid to, bool flags, bool grants, bool options)
 {
@@ -142,6 +205,7 @@ carry_class(Oid from, Oid to, bool flags, bool grants, bool options)
 	Datum		values[Natts_pg_class] = {0};
 	bool		nulls[Natts_pg_class] = {0};
 	bool		replaces[Natts_pg_class] = {0};
+	Acl		   *old = acl_of(pg_class, tuple);
 
 	replaces[Anum_pg_class_relrowsecurity - 1] = flags;
 	replaces[Anum_pg_class_relforcerowsecurity - 1] = flags;
@@ -154,10 +218,10 @@ carry_class(Oid from, Oid to, bool flags, bool grants, bool options)
 	}
 	tuple = heap_modify_tuple(tuple, RelationGetDescr(pg_class), values, nulls, replaces);
 	CatalogTupleUpdate(pg_class, &tuple->t_self, tuple);
-	if (grants && !nulls[Anum_pg_class_relacl - 1])
-		recordDependencyOnNewAcl(RelationRelationId, to, 0,
-								 ((Form_pg_class) GETSTRUCT(tuple))->relowner,
-								 DatumGetAclP(values[Anum_pg_class_relacl - 1]));
+	if (grants)
+		replace_members(to, ((Form_pg_class) GETSTRUCT(tuple))->relowner, old,
+						nulls[Anum_pg_class_relacl - 1] ? NULL :
+						DatumGetAclP(values[Anum_pg_class_relacl - 1]));
 	table_close(pg_class, RowExclusiveLock);
 	CommandCounterIncrement();
 }
@@ -642,7 +706,7 @@ static void
 collect_definitions(Succession *succession)
 {
 	Relation	relation = relation_open(succession->from, NoLock);
-	int			nestlevel = pin_search_path();
+	int			nestlevel = pin_settings();
 
 	collect_defaults(succession, relation);
 	collect_constraints(succession);
@@ -668,11 +732,12 @@ carry_heaps(Oid from, Oid to)
 		Oid			relid = lfirst_oid(lc);
 		bool		is_partition = relid != to;
 
-		carry_owner(is_partition ? heap : from, relid);
 		if (get_rel_relkind(relid) == RELKIND_RELATION)
 			carry_class(heap, relid, false, of_partition && is_partition, true);
 		if (of_partition && is_partition)
 			carry_columns(heap, relid);
+		else if (is_partition)
+			drop_grants(relid);
 		setting_copy_columns(get_rel_relkind(relid) == RELKIND_RELATION ? heap : from, relid);
 	}
 }
@@ -681,12 +746,15 @@ Succession *
 successor_prepare(Oid from, Oid to, bool corresponds, const List *twins, const List *own)
 {
 	Succession *succession = palloc0(sizeof(Succession));
+	ListCell   *lc;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	succession->from = from;
 	succession->to = to;
 	succession->name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(from)),
 												  get_rel_name(from));
+	foreach(lc, find_all_inheritors(to, NoLock, NULL))
+		carry_owner(lfirst_oid(lc) == to ? from : layout_first_heap(from), lfirst_oid(lc));
 	if (corresponds)
 	{
 		carry_heaps(from, to);
@@ -758,7 +826,7 @@ find(const Succession *succession, const Heirloom *heirloom)
 void
 successor_finish(Succession *succession)
 {
-	int			nestlevel = pin_search_path();
+	int			nestlevel = pin_settings();
 	ListCell   *lc;
 
 	PushActiveSnapshot(GetTransactionSnapshot());

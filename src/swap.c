@@ -305,9 +305,13 @@ swap_index(ClassRows *rows, const TwinIndex *twin)
 	HeapTuple	p_tuple = class_row(twin->published);
 	HeapTuple	s_tuple = class_row(twin->staged);
 
-	exchange_storage((Form_pg_class) GETSTRUCT(p_tuple), (Form_pg_class) GETSTRUCT(s_tuple));
-	class_update(rows, p_tuple);
-	class_update(rows, s_tuple);
+	/* a partitioned one has none, and its row says nothing of what its partitions hold */
+	if (RELKIND_HAS_STORAGE(((Form_pg_class) GETSTRUCT(p_tuple))->relkind))
+	{
+		exchange_storage((Form_pg_class) GETSTRUCT(p_tuple), (Form_pg_class) GETSTRUCT(s_tuple));
+		class_update(rows, p_tuple);
+		class_update(rows, s_tuple);
+	}
 
 	validate_index(twin->published);
 	/* of expressions */

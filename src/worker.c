@@ -301,7 +301,7 @@ worker_parallel_workers(Cost cost)
 	WorkerSlot *slot = worker_attempt->slot;
 	int			nsteps = 1;
 
-	pg_atomic_write_u64(&slot->cost, (uint64) Max(cost, 1.0));
+	pg_atomic_write_u64(&slot->cost, (uint64) Min(Max(cost, 1.0), 1e18));
 	for (int i = 0; i < worker_run->nslots; i++)
 	{
 		WorkerSlot *other = &worker_run->slots[i];

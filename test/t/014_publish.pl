@@ -136,6 +136,28 @@ fails_like($node, [ "SET etl_framework.publish_timeout = '500ms'", "SELECT etl.r
 is(last_run($node, 'status'), 'FAILED', 'the run has failed');
 is(one($node, "SELECT count(*) FROM etl.log WHERE run_id = (SELECT max(run_id) FROM etl.run_log) AND status = 'SUCCESS'"), 4, 'its steps have not');
 say_sql($blocker, 'COMMIT');
+# the same where a table is to be replaced, and where one that it refers to is in use:
+# others go on reading
+one($node, q{
+	CREATE TABLE referred (g int PRIMARY KEY);
+	INSERT INTO referred SELECT generate_series(1, 20);
+	SELECT etl.create_pipeline('cut');
+	SELECT etl.add_step('cut', 'r', 'SELECT g FROM referred', persist => true);
+	SELECT etl.run('cut');
+	ALTER TABLE cut.r ADD FOREIGN KEY (g) REFERENCES referred;
+	SELECT etl.alter_step('cut', 'r', '{"repartition": 2}');
+});
+for my $busy ('cut.r', 'public.referred')
+{
+	say_sql($blocker, "BEGIN; SELECT 'who is this' FROM $busy");
+	my $run = begin_sql($node, [ "SET etl_framework.publish_timeout = '500ms'", "SELECT etl.run('cut')" ]);
+	my @reader = finish_sql(begin_sql($node, [ "SET lock_timeout = '2s'", "DO \$\$ BEGIN WHILE NOT EXISTS (SELECT FROM etl.run_log WHERE pipeline = 'cut' AND status = 'FAILED' AND run_id = (SELECT max(run_id) FROM etl.run_log)) LOOP PERFORM count(*) FROM cut.r; COMMIT; PERFORM pg_sleep(0.01); COMMIT; END LOOP; END \$\$" ]));
+	is($reader[0], 0, "$busy is in use, and others read on") or diag($reader[2]);
+	my @ended = finish_sql($run);
+	like($ended[2], qr/could not be published: AccessExclusiveLock on table \Q$busy\E was not free for 500 ms\n.*Process $pid holds AccessShareLock/s, "$busy is in use: the run says by whom");
+	say_sql($blocker, 'COMMIT');
+}
+one($node, "SELECT etl.run('cut'); SELECT etl.drop_pipeline('cut', drop_tables => true); DROP SCHEMA cut; DROP TABLE referred");
 # of what the owner may not see nothing is told
 one($node, q{
 	CREATE ROLE owner LOGIN;

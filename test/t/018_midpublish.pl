@@ -17,9 +17,8 @@ my $total = 20 + 1 + 30 + 30 + 12;	# rows of the tables that survive a crash
 # ---- where the coordinator stops ----
 
 # "exchanged": the catalogs are changed, and a trigger on the run's row waits for the
-# advisory lock 18.  "committing": everybody is locked out, and the commit waits for
-# its turn to send notifications, which another one has that does not end.  "flushed":
-# readers are let in, the commit is on disk, and waits for a standby that never comes.
+# advisory lock 18.  "flushed": readers are let in, the commit is on disk, and waits for
+# a standby that never comes.  (In between nothing can be made to wait.)
 one($node, q{
 	CREATE TABLE gate (point text, run int);
 	INSERT INTO gate VALUES ('', 1);
@@ -41,15 +40,13 @@ one($node, q{
 		WHEN (new.status = 'SUCCESS') EXECUTE FUNCTION stop_here();
 });
 
-# From here on commits wait.  Returns a session that does, as the last of all that may
-# send notifications if it sends one.
+# From here on commits wait.  Returns a session that does.
 sub hold_commits
 {
-	my ($notify) = @_;
 	my $waiter;
 
 	one($node, $_) for "ALTER SYSTEM SET synchronous_standby_names = 'nobody'", 'SELECT pg_reload_conf()';
-	$waiter = begin_sql($node, "DO \$\$ BEGIN LOOP INSERT INTO written VALUES (1); $notify COMMIT; PERFORM pg_sleep(0.01); END LOOP; END \$\$", app => 'waiter');
+	$waiter = begin_sql($node, "DO \$\$ BEGIN LOOP INSERT INTO written VALUES (1); COMMIT; PERFORM pg_sleep(0.01); END LOOP; END \$\$", app => 'waiter');
 	poll_ok($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'waiter' AND wait_event = 'SyncRep'", 'commits wait');
 	return $waiter;
 }
@@ -115,7 +112,6 @@ my $coordinator = "FROM pg_stat_activity WHERE backend_type = 'etl_framework coo
 # then, if it has one.
 my %there = (
 	exchanged => 'advisory ShareUpdateExclusiveLock',
-	committing => 'object AccessExclusiveLock',
 	flushed => 'SyncRep');
 
 sub wait_for
@@ -204,11 +200,6 @@ my @cases = (
 	[ 'exchanged', 'fast', 'SUCCESS' ],
 	[ 'exchanged', 'immediate', 'CRASHED' ],
 	[ 'exchanged', 'kill', 'CRASHED' ],
-	[ 'committing', 'cancel', 'SUCCESS' ],
-	[ 'committing', 'terminate', 'SUCCESS' ],
-	[ 'committing', 'fast', 'SUCCESS' ],
-	[ 'committing', 'immediate', 'CRASHED' ],
-	[ 'committing', 'kill', 'CRASHED' ],
 	[ 'flushed', 'cancel', 'SUCCESS' ],
 	[ 'flushed', 'terminate', 'SUCCESS' ],
 	[ 'flushed', 'smart', 'SUCCESS' ],
@@ -229,7 +220,7 @@ for my $case (@cases)
 	wait_for($test, 'exchanged');
 	if ($point ne 'exchanged')
 	{
-		push @sessions, hold_commits($point eq 'committing' ? 'NOTIFY written;' : '');
+		push @sessions, hold_commits();
 		end_session('gate');
 		wait_for($test, $point);
 		end_session('waiter') if $what eq 'smart';
