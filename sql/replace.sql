@@ -312,7 +312,10 @@ CREATE TRIGGER odd BEFORE UPDATE ON replace_odd.target FOR EACH ROW EXECUTE FUNC
 ALTER TABLE replace_odd.target_p0 DISABLE TRIGGER odd;
 COMMENT ON TRIGGER odd ON replace_odd.target_p1 IS 'of a clone';
 SELECT etl.alter_step('replace_odd', 'target', '{"repartition": 3}');
-SELECT regexp_split_to_table(said, ', (?=[a-z])') FROM pg_temp.try($$SELECT etl.run('replace_odd')$$) AS said;
+-- (from 18 on NOT NULL has a name)
+SELECT CASE WHEN part ~* 'not.null' THEN 'NOT NULL' ELSE part END AS part
+FROM pg_temp.try($$SELECT etl.run('replace_odd')$$) AS said, regexp_split_to_table(regexp_replace(said, '^.*would not have: ', ''), ', (?=(constraint|NOT NULL|trigger|comment) )') AS part
+WHERE said LIKE '%would not have: %';
 ALTER TABLE replace_odd.target_p0 DROP CONSTRAINT known, ALTER COLUMN text DROP NOT NULL;
 ALTER TABLE replace_odd.target_p1 DROP CONSTRAINT two_ids;
 DROP TRIGGER odd ON replace_odd.target;

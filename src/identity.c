@@ -504,9 +504,10 @@ note_partition(Replaced *table, Relation partition)
 	{
 		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(partition), i);
 
-		/* up to 17 it is no object */
+		/* up to 17 it is no object, which would have been found */
 		if (!att->attisdropped && att->attnotnull && i < RelationGetDescr(table->relation)->natts &&
-			!TupleDescAttr(RelationGetDescr(table->relation), i)->attnotnull)
+			!TupleDescAttr(RelationGetDescr(table->relation), i)->attnotnull &&
+			FindNotNullConstraintCompat(RelationGetRelid(partition), i + 1) == NULL)
 			note(table, psprintf("NOT NULL of column %s of partition %s",
 								 quote_identifier(NameStr(att->attname)), quote_identifier(name)));
 	}
