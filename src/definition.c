@@ -23,6 +23,7 @@
 #include "lock.h"
 #include "nearest.h"
 #include "partkey.h"
+#include "names.h"
 #include "pipeline.h"
 #include "refs.h"
 #include "retry.h"
@@ -382,11 +383,8 @@ add_check_reads(const Pipeline *pipeline, Step *step, const char *text)
 		char	   *reference = refs_name_to_text(ref);
 		bool		known = strcmp(ref->name, step->process_name) == 0 &&
 			(ref->schema == NULL || strcmp(ref->schema, pipeline->target_schema) == 0);
-		ListCell   *read;
 
-		foreach(read, step->reads)
-			known |= strcmp(lfirst(read), reference) == 0;
-		if (!known)
+		if (!known && !names_contain(step->reads, reference))
 			step->reads = lappend(step->reads, reference);
 	}
 }
@@ -428,13 +426,10 @@ definition_check_step(const Pipeline *pipeline, Step *step)
 	check_self_reference(pipeline, step, refs->writes);
 	foreach(lc, step->checks)
 		add_check_reads(pipeline, step, lfirst(lc));
-	foreach(lc, step->depends_on)
-	{
-		if (strcmp(lfirst(lc), step->process_name) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_ETL_INVALID_PIPELINE),
-					 errmsg("step \"%s\" depends on itself", step->process_name)));
-	}
+	if (names_contain(step->depends_on, step->process_name))
+		ereport(ERROR,
+				(errcode(ERRCODE_ETL_INVALID_PIPELINE),
+				 errmsg("step \"%s\" depends on itself", step->process_name)));
 
 	if (step->repartition_by != NIL && step->repartition == 0)
 		ereport(ERROR,

@@ -42,6 +42,7 @@
 #include "commands/comment.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
+#include "names.h"
 #include "setting.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -63,24 +64,11 @@ typedef struct Replaced
 	List	   *lost;			/* of char *: what it could not have */
 } Replaced;
 
-static bool
-is_listed(const List *names, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, names)
-	{
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	}
-	return false;
-}
-
 static void
 note(Replaced *table, const char *what)
 {
 	/* what depends on several columns is found several times */
-	if (!is_listed(table->lost, what))
+	if (!names_contain(table->lost, what))
 		table->lost = lappend(table->lost, pstrdup(what));
 }
 
@@ -128,7 +116,7 @@ is_part(const Replaced *table, Form_pg_depend depend)
 			return true;
 		case RELKIND_INDEX:
 		case RELKIND_PARTITIONED_INDEX:
-			return is_listed(table->own, get_rel_name(depend->objid)) &&
+			return names_contain(table->own, get_rel_name(depend->objid)) &&
 				!OidIsValid(get_index_constraint(depend->objid));
 		default:
 			return get_rel_relispartition(depend->objid);
@@ -407,7 +395,7 @@ note_indexes(Replaced *table)
 	{
 		Relation	index = relation_open(lfirst_oid(lc), AccessShareLock);
 		const char *name = quote_identifier(RelationGetRelationName(index));
-		bool		is_own = is_listed(table->own, RelationGetRelationName(index)) &&
+		bool		is_own = names_contain(table->own, RelationGetRelationName(index)) &&
 			!OidIsValid(get_index_constraint(lfirst_oid(lc)));
 		const char *column = is_own ? NULL : missing_key(table, index);
 

@@ -19,6 +19,7 @@
 #include "catalog.h"
 #include "definition.h"
 #include "field.h"
+#include "names.h"
 #include "nearest.h"
 #include "partkey.h"
 #include "pipeline.h"
@@ -305,19 +306,6 @@ read_rows(const Pipeline *pipeline, HTAB *names, const Jsonb *steps)
 
 /* ---- dependencies ---- */
 
-static bool
-is_member(const List *names, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, names)
-	{
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* The names that are not in "other", each once. */
 static List *
 names_without(const List *names, const List *other)
@@ -327,7 +315,7 @@ names_without(const List *names, const List *other)
 
 	foreach(lc, names)
 	{
-		if (!is_member(other, lfirst(lc)) && !is_member(result, lfirst(lc)))
+		if (!names_contain(other, lfirst(lc)) && !names_contain(result, lfirst(lc)))
 			result = lappend(result, lfirst(lc));
 	}
 	return result;

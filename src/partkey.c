@@ -24,6 +24,7 @@
 #include "postgres.h"
 
 #include "partkey.h"
+#include "names.h"
 #include "refs.h"
 #include "stepindex.h"
 
@@ -116,19 +117,6 @@ is_better(const Vote *a, const Vote *b)
 
 /* ---- columns ---- */
 
-static bool
-has_name(const List *names, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, names)
-	{
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* The last part of a column's name, NULL for a star. */
 static const char *
 column_name(const ColumnRef *ref)
@@ -166,10 +154,10 @@ column_of_step(const Level *level, const Node *node)
 		return NULL;
 	table = column_table((const ColumnRef *) node);
 	name = column_name((const ColumnRef *) node);
-	if (name == NULL || (columns != NIL && !has_name(columns, name)))
+	if (name == NULL || (columns != NIL && !names_contain(columns, name)))
 		return NULL;
 	if (table != NULL)
-		return has_name(level->aliases, table) ? name : NULL;
+		return names_contain(level->aliases, table) ? name : NULL;
 	return level->nrelations == 1 || columns != NIL ? name : NULL;
 }
 
@@ -283,7 +271,7 @@ look_at_from(Level *level, Node *item)
 			const char *column = strVal(lfirst(lc));
 
 			/* in a longer chain the column may be another table's */
-			if (columns != NIL ? found && has_name(columns, column) :
+			if (columns != NIL ? found && names_contain(columns, column) :
 				(in_left && IsA(join->larg, RangeVar)) || (in_right && IsA(join->rarg, RangeVar)))
 				find_vote(level->election, column)->joined = true;
 		}

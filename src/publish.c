@@ -45,6 +45,7 @@
 #include "identity.h"
 #include "layout.h"
 #include "miscadmin.h"
+#include "names.h"
 #include "storage/lmgr.h"
 #include "successor.h"
 #include "swap.h"
@@ -479,19 +480,6 @@ publish_pair(PublishSet *set, PublishTask *task, PublishObstacle *obstacle)
 	return obstacle->stale == NULL;
 }
 
-static bool
-publish_is_listed(const List *names, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, names)
-	{
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	}
-	return false;
-}
-
 /*
  * The same where another table replaces the published one: that has to be all that
  * this is, and nothing else.
@@ -512,7 +500,7 @@ publish_pair_replaced(PublishTask *task, PublishObstacle *obstacle)
 
 		if (OidIsValid(twin->staged) &&
 			(!OidIsValid(twin->published) ||
-			 publish_is_listed(task->own, get_rel_name(twin->published))))
+			 names_contain(task->own, get_rel_name(twin->published))))
 			task->declared = lappend_oid(task->declared, twin->staged);
 	}
 	return obstacle->stale == NULL;
@@ -547,7 +535,7 @@ publish_own_indexes(const PublishTask *task)
 
 		if (!OidIsValid(twin->staged) || get_rel_relispartition(index))
 			continue;
-		if (!OidIsValid(twin->published) || publish_is_listed(task->own, get_rel_name(index)))
+		if (!OidIsValid(twin->published) || names_contain(task->own, get_rel_name(index)))
 			names = lappend(names, get_rel_name(index));
 	}
 	return names;

@@ -23,6 +23,7 @@
  */
 #include "postgres.h"
 
+#include "names.h"
 #include "refs.h"
 #include "script.h"
 #include "stepcheck.h"
@@ -198,16 +199,7 @@ find_name(Order *order, const char *name)
 static bool
 is_on_path(const Order *order, const char *schema)
 {
-	ListCell   *lc;
-
-	if (script_is_local(order->pipeline, schema))
-		return true;
-	foreach(lc, order->path)
-	{
-		if (strcmp(lfirst(lc), schema) == 0)
-			return true;
-	}
-	return false;
+	return script_is_local(order->pipeline, schema) || names_contain(order->path, schema);
 }
 
 /* Can the two mean the same table, their names being equal? */

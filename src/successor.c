@@ -39,6 +39,7 @@
 #include "commands/trigger.h"
 #include "layout.h"
 #include "miscadmin.h"
+#include "names.h"
 #include "nodes/makefuncs.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteSupport.h"
@@ -398,18 +399,14 @@ carry_indexes(Succession *succession, const List *twins, const List *own)
 	foreach(lc, twins)
 	{
 		TwinIndex  *twin = lfirst(lc);
-		bool		is_own = false;
-		ListCell   *lc2;
 
 		if (!OidIsValid(twin->published) || !OidIsValid(twin->staged))
 			continue;
-		foreach(lc2, own)
-			is_own |= strcmp(lfirst(lc2), get_rel_name(twin->published)) == 0;
 		carry_comment(twin->published, 0, twin->staged, 0);
 		setting_copy_columns(twin->published, twin->staged);
 		if (get_index_isclustered(twin->published))
 			execute_one(succession->to, AT_ClusterOn, get_rel_name(twin->staged), NULL);
-		if (!is_own)
+		if (!names_contain(own, get_rel_name(twin->published)))
 		{
 			NamedIndex *named = palloc(sizeof(NamedIndex));
 

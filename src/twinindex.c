@@ -24,6 +24,7 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
 #include "commands/defrem.h"
+#include "names.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_utilcmd.h"
@@ -149,12 +150,8 @@ static bool
 is_own(Relation index, const List *own)
 {
 	Oid			relid = RelationGetRelid(index);
-	bool		listed = false;
-	ListCell   *lc;
 
-	foreach(lc, own)
-		listed |= strcmp(lfirst(lc), RelationGetRelationName(index)) == 0;
-	return listed && !index->rd_index->indisreplident && !index->rd_index->indisclustered &&
+	return names_contain(own, RelationGetRelationName(index)) && !index->rd_index->indisreplident && !index->rd_index->indisclustered &&
 		!OidIsValid(get_index_constraint(relid)) && get_index_ref_constraints(relid) == NIL;
 }
 
