@@ -27,6 +27,7 @@
 #include "executor/spi.h"
 #include "layout.h"
 #include "miscadmin.h"
+#include "names.h"
 #include "spi.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -233,8 +234,7 @@ append_table(StringInfo sql, Oid relid, const char *alias)
 {
 	appendStringInfo(sql, "%s%s AS %s",
 					 get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
-					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-												get_rel_name(relid)),
+					 names_qualified(relid),
 					 alias);
 }
 

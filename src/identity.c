@@ -235,7 +235,7 @@ note_dependants(Replaced *table, Relation relation)
 			 table->corresponds && is_carried(table, depend)))
 			continue;
 		ObjectAddressSubSet(object, depend->classid, depend->objid, depend->objsubid);
-		description = getObjectDescription(&object, true);
+		description = names_describe(&object);
 		if (description != NULL)
 			note(table, description);
 	}
@@ -596,8 +596,8 @@ identity_check_replaceable(Oid relid, bool corresponds, bool partitioned, const 
 	if (table.lost != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot replace table \"%s\" by one that is partitioned otherwise because that would not have: %s",
-						RelationGetRelationName(table.relation), join(table.lost)),
+				 errmsg("cannot replace table %s by one that is partitioned otherwise because that would not have: %s",
+						names_qualified(relid), join(table.lost)),
 				 errhint("Drop or change these before the run and create them again after it, or leave the step's partitions as they were.")));
 	relation_close(table.relation, AccessShareLock);
 }

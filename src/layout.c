@@ -31,6 +31,7 @@
 #include "commands/tablecmds.h"
 #include "commands/tablespace.h"
 #include "miscadmin.h"
+#include "names.h"
 #include "nodes/makefuncs.h"
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
@@ -260,7 +261,7 @@ describe_dependant(Form_pg_depend depend)
 		systable_endscan(scan);
 		table_close(pg_rewrite, AccessShareLock);
 	}
-	return getObjectDescription(&object, true);
+	return names_describe(&object);
 }
 
 /*
@@ -343,10 +344,10 @@ list_dependants(Oid classid, Oid objid, AttrNumber attnum, const List *along, St
 			is_constraint_of(depend, along))
 			continue;
 		dependant = describe_dependant(depend);
-		ObjectAddressSubSet(object, classid, objid, attnum);
 		if (dependant == NULL)
 			continue;			/* dropped meanwhile */
-		line = psprintf("%s depends on %s\n", dependant, getObjectDescription(&object, false));
+		ObjectAddressSubSet(object, classid, objid, attnum);
+		line = psprintf("%s depends on %s\n", dependant, names_describe(&object));
 		if (strstr(lines->data, line) == NULL)
 			appendStringInfoString(lines, line);
 		if (*first == NULL)
@@ -354,13 +355,6 @@ list_dependants(Oid classid, Oid objid, AttrNumber attnum, const List *along, St
 	}
 	systable_endscan(scan);
 	table_close(pg_depend, AccessShareLock);
-}
-
-static char *
-qualified_name(Oid relid)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
 }
 
 void
@@ -387,7 +381,7 @@ layout_check_dependants(const Layout *layout)
 	ereport(ERROR,
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 			 errmsg("cannot drop column \"%s\" of table %s because %s depends on it",
-					column, qualified_name(layout->published), first),
+					column, names_qualified(layout->published), first),
 			 errdetail("%s", lines.data),
 			 errhint("Drop these before the run and create them again after it, or let the step return its columns as before: in that order and of those types, new ones at the end.")));
 }
@@ -421,7 +415,7 @@ layout_check_replaceable(Oid published)
 	ereport(ERROR,
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 			 errmsg("cannot replace table %s by one that is partitioned otherwise because %s depends on it",
-					qualified_name(published), first),
+					names_qualified(published), first),
 			 errdetail("%s", lines.data),
 			 errhint("Drop these before the run and create them again after it, or leave the step's partitions as they were.")));
 }

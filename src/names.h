@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * names.h
- *	  Lists of names, as char *.
+ *	  Names, and lists of them, as char *.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef ETL_NAMES_H
 #define ETL_NAMES_H
 
+#include "catalog/objectaddress.h"
 #include "etl.h"
 #include "nodes/pg_list.h"
 
@@ -24,5 +25,15 @@ names_contain(const List *names, const char *name)
 	}
 	return false;
 }
+
+/* A relation's, with its schema, quoted where it must be; palloc'd. */
+extern char *names_qualified(Oid relid);
+
+/*
+ * What people know an object by: getObjectDescription, with all names qualified, so
+ * that the text does not depend on what else there is.  palloc'd; NULL: the object is
+ * not there any more.
+ */
+extern char *names_describe(const ObjectAddress *object);
 
 #endif							/* ETL_NAMES_H */

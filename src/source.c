@@ -30,6 +30,7 @@
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "names.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -62,8 +63,7 @@ source_raise_changed(Oid relid)
 	ereport(ERROR,
 			(errcode(ERRCODE_ETL_SOURCE_CHANGED),
 			 errmsg("table %s was changed while the run was on",
-					quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-											   get_rel_name(relid))),
+					names_qualified(relid)),
 			 errdetail("It was made, emptied or stored anew (by TRUNCATE, ALTER TABLE, REFRESH MATERIALIZED VIEW, a pipeline's publish, ...), or got or lost a partition, after the run's snapshot had been taken, so that it cannot be read as of that instant any more."),
 			 errhint("Run the pipeline again when nobody changes its sources that way, or set its one_snapshot to false.")));
 }

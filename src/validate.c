@@ -38,6 +38,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "names.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_relation.h"
 #include "utils/acl.h"
@@ -315,8 +316,7 @@ note_denied(Reading *reading, Oid relid)
 {
 	const Pipeline *pipeline = reading->v->graph->pipeline;
 	MemoryContext old = MemoryContextSwitchTo(reading->v->context);
-	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-												  get_rel_name(relid));
+	char	   *name = names_qualified(relid);
 	char	   *owner = GetUserNameFromId(pipeline->owner, false);
 	Problem    *problem;
 
@@ -372,8 +372,7 @@ names_of_views(const List *views)
 		Oid			view = lfirst_oid(lc);
 
 		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "",
-						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(view)),
-													get_rel_name(view)));
+						 names_qualified(view));
 	}
 	return text.data;
 }
