@@ -24,13 +24,13 @@
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_statistic_ext_data.h"
 #include "commands/defrem.h"
-#include "commands/tablecmds.h"
 #include "layout.h"
 #include "miscadmin.h"
 #include "nodes/bitmapset.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parser.h"
+#include "setting.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -85,18 +85,6 @@ has_check(Relation relation, const char *name, Node *expression)
 	return false;
 }
 
-static AlterTableCmd *
-alter_command(AlterTableType subtype, const char *name, Node *definition)
-{
-	AlterTableCmd *command = makeNode(AlterTableCmd);
-
-	command->subtype = subtype;
-	command->name = name != NULL ? pstrdup(name) : NULL;
-	command->def = definition;
-	command->behavior = DROP_RESTRICT;
-	return command;
-}
-
 /* A column becomes NOT NULL, from 18 on by a constraint of the same name. */
 static AlterTableCmd *
 set_not_null(Relation published, AttrNumber attnum, const char *column)
@@ -105,10 +93,10 @@ set_not_null(Relation published, AttrNumber attnum, const char *column)
 	Constraint *constraint;
 
 	if (tuple == NULL)
-		return alter_command(AT_SetNotNull, column, NULL);
+		return layout_alter_command(AT_SetNotNull, column, NULL);
 	constraint = MakeNotNullConstraintCompat(column);
 	constraint->conname = pstrdup(NameStr(((Form_pg_constraint) GETSTRUCT(tuple))->conname));
-	return alter_command(AT_AddConstraint, NULL, (Node *) constraint);
+	return layout_alter_command(AT_AddConstraint, NULL, (Node *) constraint);
 }
 
 /*
@@ -132,7 +120,7 @@ missing_not_nulls(Relation published, Relation staged, bool exactly)
 			commands = lappend(commands, set_not_null(published, i + 1, NameStr(mine->attname)));
 		else if (exactly)
 			commands = lappend(commands,
-							   alter_command(AT_DropNotNull, NameStr(mine->attname), NULL));
+							   layout_alter_command(AT_DropNotNull, NameStr(mine->attname), NULL));
 	}
 	return commands;
 }
@@ -148,7 +136,7 @@ surplus_checks(Relation published, Relation staged)
 	{
 		if (!has_check(published, constr->check[i].ccname, stringToNode(constr->check[i].ccbin)))
 			commands = lappend(commands,
-							   alter_command(AT_DropConstraint, constr->check[i].ccname, NULL));
+							   layout_alter_command(AT_DropConstraint, constr->check[i].ccname, NULL));
 	}
 	return commands;
 }
@@ -179,7 +167,7 @@ missing_checks(Relation published, Relation staged)
 		constraint->is_no_inherit = check->ccnoinherit &&
 			staged->rd_rel->relkind != RELKIND_PARTITIONED_TABLE;
 		ConstraintSetEnforcedCompat(constraint);
-		commands = lappend(commands, alter_command(AT_AddConstraint, NULL, (Node *) constraint));
+		commands = lappend(commands, layout_alter_command(AT_AddConstraint, NULL, (Node *) constraint));
 	}
 	return commands;
 }
@@ -187,14 +175,7 @@ missing_checks(Relation published, Relation staged)
 static Oid
 owner_of(Oid relid)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		return GetUserId();		/* dropped meanwhile */
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
+	return ((Form_pg_class) GETSTRUCT(setting_class_row(relid)))->relowner;
 }
 
 /*
@@ -205,17 +186,15 @@ owner_of(Oid relid)
 static void
 hand_over(Oid published, Oid staged)
 {
-	Oid			owner = owner_of(published);
+	Oid			owner;
 	ListCell   *lc;
 
-	if (!COMPAT_CLASS_OWNERCHECK(published, GetUserId()))
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(published)) ||
+		!COMPAT_CLASS_OWNERCHECK(published, GetUserId()))
 		return;					/* publishing will see */
+	owner = owner_of(published);
 	foreach(lc, find_all_inheritors(staged, NoLock, NULL))
-	{
-		if (owner_of(lfirst_oid(lc)) != owner)
-			ATExecChangeOwner(lfirst_oid(lc), owner, true, AccessExclusiveLock);
-	}
-	CommandCounterIncrement();
+		setting_give(lfirst_oid(lc), owner);
 }
 
 static void

@@ -167,18 +167,6 @@ key_columns(HeapTuple tuple, KeyColumns *columns)
 	columns->operators = key_array(tuple, Anum_pg_constraint_conpfeqop, OIDOID, &columns->n);
 }
 
-static bool
-has_column(Oid relid, AttrNumber attnum)
-{
-	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid), Int16GetDatum(attnum));
-	bool		found = HeapTupleIsValid(tuple) &&
-		!((Form_pg_attribute) GETSTRUCT(tuple))->attisdropped;
-
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	return found;
-}
-
 static const char *
 column_name(Oid relid, AttrNumber attnum)
 {
@@ -333,7 +321,7 @@ verify(Oid key, const List *pairs)
 	for (int i = 0; i < columns.n; i++)
 	{
 		/* a key goes with its column where the table is replaced */
-		if (referring != form->conrelid && !has_column(referring, columns.referring[i]))
+		if (referring != form->conrelid && !layout_has_column(referring, columns.referring[i]))
 			return;
 	}
 	values = find_violation(violation_query(form, referring, referred, &columns));

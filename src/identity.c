@@ -23,7 +23,6 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "catalog/objectaddress.h"
-#include "catalog/partition.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_attribute.h"
@@ -414,27 +413,14 @@ note_indexes(Replaced *table)
 
 /* ---- partitions ---- */
 
-/* The index of the whole table that a partition's replica identity is a part of. */
-static Oid
-replica_index(Relation partition)
-{
-	Oid			index = RelationGetReplicaIndex(partition);
-
-	return OidIsValid(index) && get_rel_relispartition(index) ?
-		get_partition_parent(index, true) : index;
-}
-
 /* Are there grants on it, or on one of its columns? */
 static bool
 has_grants(Relation relation)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(RelationGetRelid(relation)));
-	bool		isnull = true;
+	HeapTuple	tuple = setting_class_row(RelationGetRelid(relation));
+	bool		isnull = !setting_has_grants(tuple);
 
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", RelationGetRelid(relation));
-	isnull = !setting_has_grants(tuple);
-	ReleaseSysCache(tuple);
+	heap_freetuple(tuple);
 	for (int i = 1; isnull && i <= RelationGetDescr(relation)->natts; i++)
 	{
 		tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(RelationGetRelid(relation)),
@@ -564,7 +550,7 @@ note_partitions(Replaced *table)
 		}
 		if (!setting_same_table(RelationGetRelid(first), RelationGetRelid(partition)) ||
 			!setting_same_columns(first, partition) ||
-			replica_index(first) != replica_index(partition))
+			setting_replica_index(first) != setting_replica_index(partition))
 			note(table, psprintf("settings in which partitions %s and %s differ",
 								 quote_identifier(RelationGetRelationName(first)),
 								 quote_identifier(RelationGetRelationName(partition))));

@@ -171,6 +171,16 @@ would_rewrite(const Layout *layout)
 	return false;
 }
 
+bool
+layout_has_column(Oid relid, AttrNumber attnum)
+{
+	HeapTuple	tuple = SearchSysCacheAttNum(relid, attnum);
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return HeapTupleIsValid(tuple);
+}
+
 Oid
 layout_first_heap(Oid relid)
 {
@@ -184,28 +194,31 @@ layout_first_heap(Oid relid)
 	return relid;
 }
 
+/* Can it take over the storage?  Then layout->heaps are its partitions. */
+static bool
+keeps_storage(Layout *layout, Relation published, int partitions, List *key)
+{
+	if (would_rewrite(layout))
+		return false;
+	if (partitions == 0)
+		return is_plain_heap(published);
+	if (published->rd_rel->relkind != RELKIND_PARTITIONED_TABLE ||
+		!has_partition_key(published, layout, key))
+		return false;
+	layout->heaps = hash_partitions(published, partitions);
+	return layout->heaps != NIL;
+}
+
 /* What the table's storage, and that of its partitions, is modelled on. */
 static void
 plan_storage(Layout *layout, Relation published, int partitions, List *key)
 {
-	bool		keeps = false;
-
 	layout->model = layout->published;
-	if (would_rewrite(layout))
-		keeps = false;
-	else if (partitions == 0)
-		keeps = is_plain_heap(published);
-	else if (published->rd_rel->relkind == RELKIND_PARTITIONED_TABLE &&
-			 has_partition_key(published, layout, key))
-	{
-		layout->heaps = hash_partitions(published, partitions);
-		keeps = layout->heaps != NIL;
-	}
-	if (keeps)
+	layout->replaces = !keeps_storage(layout, published, partitions, key);
+	if (!layout->replaces)
 		return;
 
 	/* partitions that are replaced are alike: identity_check_replaceable has seen to it */
-	layout->replaces = true;
 	if (partitions == 0)
 		layout->model = layout_first_heap(layout->published);
 	for (int i = 0; i < partitions; i++)
@@ -641,6 +654,18 @@ layout_execute_utility(Node *statement, const char *text)
 	CommandCounterIncrement();
 }
 
+AlterTableCmd *
+layout_alter_command(AlterTableType subtype, const char *name, Node *definition)
+{
+	AlterTableCmd *command = makeNode(AlterTableCmd);
+
+	command->subtype = subtype;
+	command->name = name != NULL ? pstrdup(name) : NULL;
+	command->def = definition;
+	command->behavior = DROP_RESTRICT;
+	return command;
+}
+
 void
 layout_execute_alter(Oid relid, List *commands)
 {
@@ -673,22 +698,15 @@ layout_alter(Oid published, Oid staged)
 		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(s), i);
 		Form_pg_attribute old = i < RelationGetDescr(p)->natts ?
 			TupleDescAttr(RelationGetDescr(p), i) : NULL;
-		AlterTableCmd *command = makeNode(AlterTableCmd);
 
 		if (att->attisdropped && old != NULL && !old->attisdropped)
-		{
-			command->subtype = AT_DropColumn;
-			command->name = pstrdup(NameStr(old->attname));
-			command->behavior = DROP_RESTRICT;
-			commands = lappend(commands, command);
-		}
+			commands = lappend(commands,
+							   layout_alter_command(AT_DropColumn, NameStr(old->attname), NULL));
 		else if (old == NULL)
-		{
-			command->subtype = AT_AddColumn;
-			command->def = (Node *) makeColumnDef(NameStr(att->attname), att->atttypid,
-												  att->atttypmod, att->attcollation);
-			commands = lappend(commands, command);
-		}
+			commands = lappend(commands,
+							   layout_alter_command(AT_AddColumn, NULL,
+													(Node *) makeColumnDef(NameStr(att->attname), att->atttypid,
+																		   att->atttypmod, att->attcollation)));
 	}
 	relation_close(s, NoLock);
 	relation_close(p, NoLock);

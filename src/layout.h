@@ -84,6 +84,9 @@ extern List *layout_columns(const Layout *layout);
  */
 extern void layout_storage(Oid published, CreateStmt *create);
 
+/* Has the relation a column of this number that is not dropped? */
+extern bool layout_has_column(Oid relid, AttrNumber attnum);
+
 /* The first partition of a table that is a heap; the table itself where it is one. */
 extern Oid	layout_first_heap(Oid relid);
 
@@ -123,6 +126,10 @@ extern void layout_alter(Oid published, Oid staged);
 
 /* Executes a statement that was parsed from this text. */
 extern void layout_execute_utility(Node *statement, const char *text);
+
+/* One command for that: name and definition as it needs them, or NULL. */
+extern AlterTableCmd *layout_alter_command(AlterTableType subtype, const char *name,
+										   Node *definition);
 
 /* ALTER TABLE with these commands (of AlterTableCmd *), on partitions too. */
 extern void layout_execute_alter(Oid relid, List *commands);

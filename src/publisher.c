@@ -185,8 +185,6 @@ publisher_try_publish(RunState *run, bool patient, PublishObstacle *obstacle)
 static void
 publisher_notify(RunState *run)
 {
-	if (!run->request->settings.notify)
-		return;
 	runstate_begin(run);
 	runstate_notify(run, ETL_RUN_SUCCESS);
 	runstate_commit(run);

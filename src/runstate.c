@@ -73,12 +73,18 @@ runstate_sigterm(SIGNAL_ARGS)
 	runstate_signalled();
 }
 
+/* A signal's mark goes with a transaction's own setting, and with one that is aborted. */
+static void
+runstate_mark_again(void)
+{
+	if (cancel_requested || terminate_requested)
+		synchronous_commit = SYNCHRONOUS_COMMIT_LOCAL_FLUSH;
+}
+
 void
 runstate_begin(RunState *run)
 {
-	/* a signal's mark goes with the setting of a transaction that is aborted */
-	if (cancel_requested || terminate_requested)
-		synchronous_commit = SYNCHRONOUS_COMMIT_LOCAL_FLUSH;
+	runstate_mark_again();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(run->tick_context);
@@ -99,9 +105,7 @@ runstate_commit_early(RunState *run)
 	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_LOCAL, true, 0, false);
 	runstate_commit(run);
-	/* a signal's mark has gone with the transaction's setting */
-	if (cancel_requested || terminate_requested)
-		synchronous_commit = SYNCHRONOUS_COMMIT_LOCAL_FLUSH;
+	runstate_mark_again();
 	if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
 		return;
 	HOLD_INTERRUPTS();

@@ -20,9 +20,11 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/indexing.h"
+#include "catalog/partition.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/tablecmds.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -241,6 +243,36 @@ setting_same_columns(Relation a, Relation b)
 
 /* ---- tables ---- */
 
+HeapTuple
+setting_class_row(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	return tuple;
+}
+
+void
+setting_give(Oid relid, Oid owner)
+{
+	/* as if recursing: no rights are asked for, as nobody's table becomes another's */
+	if (((Form_pg_class) GETSTRUCT(setting_class_row(relid)))->relowner != owner)
+	{
+		ATExecChangeOwner(relid, owner, true, AccessExclusiveLock);
+		CommandCounterIncrement();
+	}
+}
+
+Oid
+setting_replica_index(Relation relation)
+{
+	Oid			index = RelationGetReplicaIndex(relation);
+
+	return OidIsValid(index) && get_rel_relispartition(index) ?
+		get_partition_parent(index, true) : index;
+}
+
 Datum
 setting_toast_options(Oid relid)
 {
@@ -284,13 +316,11 @@ setting_same_table(Oid a, Oid b)
 	};
 	static const AttrNumber acl[] = {Anum_pg_class_relacl};
 	Relation	pg_class = table_open(RelationRelationId, AccessShareLock);
-	HeapTuple	x = SearchSysCache1(RELOID, ObjectIdGetDatum(a));
-	HeapTuple	y = SearchSysCache1(RELOID, ObjectIdGetDatum(b));
+	HeapTuple	x = setting_class_row(a);
+	HeapTuple	y = setting_class_row(b);
 	Datum		toast[2];
 	bool		same;
 
-	if (!HeapTupleIsValid(x) || !HeapTupleIsValid(y))
-		elog(ERROR, "cache lookup failed for relation %u or %u", a, b);
 	toast[0] = setting_toast_options(a);
 	toast[1] = setting_toast_options(b);
 	same = same_values(RELOID, x, y, RelationGetDescr(pg_class), columns, lengthof(columns)) &&
@@ -298,8 +328,8 @@ setting_same_table(Oid a, Oid b)
 		 same_values(RELOID, x, y, RelationGetDescr(pg_class), acl, lengthof(acl))) &&
 		(toast[0] == (Datum) 0) == (toast[1] == (Datum) 0) &&
 		(toast[0] == (Datum) 0 || datum_image_eq(toast[0], toast[1], false, -1));
-	ReleaseSysCache(x);
-	ReleaseSysCache(y);
+	heap_freetuple(x);
+	heap_freetuple(y);
 	table_close(pg_class, AccessShareLock);
 	return same;
 }

@@ -49,6 +49,18 @@ extern bool setting_same_table(Oid a, Oid b);
 /* Has anybody but the owner rights on the table, or that less than all?  tuple: of pg_class. */
 extern bool setting_has_grants(HeapTuple tuple);
 
+/* A copy of a relation's row in pg_class, palloc'd; an error if there is none. */
+extern HeapTuple setting_class_row(Oid relid);
+
+/* Makes it the role's, who is not asked; the caller has locked it with AccessExclusiveLock. */
+extern void setting_give(Oid relid, Oid owner);
+
+/*
+ * The index by which subscribers know rows: the replica identity, or else the primary key.
+ * Of a partition that of the whole table.  InvalidOid: there is none.
+ */
+extern Oid	setting_replica_index(Relation relation);
+
 /* The storage parameters of a table's TOAST table; (Datum) 0: none.  palloc'd */
 extern Datum setting_toast_options(Oid relid);
 

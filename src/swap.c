@@ -37,6 +37,7 @@
 #include "commands/tablecmds.h"
 #include "layout.h"
 #include "pgstat.h"
+#include "setting.h"
 #include "storage/bufmgr.h"
 #include "storage/predicate.h"
 #include "storage/smgr.h"
@@ -56,16 +57,6 @@ typedef struct ClassRows
 	Relation	pg_class;
 	CatalogIndexState indexes;
 } ClassRows;
-
-static HeapTuple
-class_row(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	return tuple;
-}
 
 static void
 class_update(ClassRows *rows, HeapTuple tuple)
@@ -132,7 +123,7 @@ valid_index_of(Oid toast)
 static void
 rename_toast(ClassRows *rows, Oid toast, const char *name, HeapTuple options)
 {
-	HeapTuple	tuple = class_row(toast);
+	HeapTuple	tuple = setting_class_row(toast);
 	Oid			index;
 	char		index_name[NAMEDATALEN];
 
@@ -151,7 +142,7 @@ rename_toast(ClassRows *rows, Oid toast, const char *name, HeapTuple options)
 	class_update(rows, tuple);
 
 	index = valid_index_of(toast);
-	tuple = class_row(index);
+	tuple = setting_class_row(index);
 	snprintf(index_name, sizeof(index_name), "%s_index", name);
 	namestrcpy(&((Form_pg_class) GETSTRUCT(tuple))->relname, index_name);
 	class_update(rows, tuple);
@@ -190,7 +181,7 @@ exchange_toast(ClassRows *rows, Oid published, Oid old_toast, Oid staged, Oid ne
 
 	if (OidIsValid(old_toast))
 	{
-		options = class_row(old_toast);
+		options = setting_class_row(old_toast);
 		snprintf(name, sizeof(name), "pg_toast_%u_old", staged);
 		rename_toast(rows, old_toast, name, NULL);
 		if (changeDependencyFor(RelationRelationId, old_toast, RelationRelationId,
@@ -249,8 +240,8 @@ forget_missing_values(Oid published)
 static bool
 swap_table(ClassRows *rows, const LayoutPair *pair)
 {
-	HeapTuple	p_tuple = class_row(pair->published);
-	HeapTuple	s_tuple = class_row(pair->staged);
+	HeapTuple	p_tuple = setting_class_row(pair->published);
+	HeapTuple	s_tuple = setting_class_row(pair->staged);
 	Form_pg_class p = (Form_pg_class) GETSTRUCT(p_tuple);
 	Form_pg_class s = (Form_pg_class) GETSTRUCT(s_tuple);
 	bool		keeps_toast = toast_may_stay(p, s);
@@ -302,8 +293,8 @@ validate_index(Oid index)
 static void
 swap_index(ClassRows *rows, const TwinIndex *twin)
 {
-	HeapTuple	p_tuple = class_row(twin->published);
-	HeapTuple	s_tuple = class_row(twin->staged);
+	HeapTuple	p_tuple = setting_class_row(twin->published);
+	HeapTuple	s_tuple = setting_class_row(twin->staged);
 
 	/* a partitioned one has none, and its row says nothing of what its partitions hold */
 	if (RELKIND_HAS_STORAGE(((Form_pg_class) GETSTRUCT(p_tuple))->relkind))
@@ -343,7 +334,7 @@ move_index(ClassRows *rows, Oid index, const LayoutPair *pair)
 
 	for (int i = 1; OidIsValid(get_relname_relid(other, target)); i++)
 		other = makeObjectName(name, NULL, psprintf("%d", i));
-	tuple = class_row(index);
+	tuple = setting_class_row(index);
 	form = (Form_pg_class) GETSTRUCT(tuple);
 	form->relnamespace = target;
 	namestrcpy(&form->relname, other);

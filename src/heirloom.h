@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * heirloom.h
+ *	  What a table has by definitions that name it, made again on another one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ETL_HEIRLOOM_H
+#define ETL_HEIRLOOM_H
+
+#include "etl.h"
+#include "nodes/pg_list.h"
+
+/*
+ * Defaults, foreign keys, triggers, policies and rules of a table, and what is said of
+ * them and of its constraints, as far as the other one has the columns that are at
+ * the same places.  There must be an active snapshot.
+ */
+extern List *heirloom_collect(Oid from, Oid to);
+
+/*
+ * When the new table has the old one's name and schema: makes all of it.  Foreign
+ * keys are not verified: foreignkey_verify has done so.  Raises what CREATE TRIGGER
+ * and the like do.  There must be an active snapshot.
+ */
+extern void heirloom_define(List *heirlooms, Oid relid);
+
+#endif							/* ETL_HEIRLOOM_H */
