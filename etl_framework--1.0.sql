@@ -700,6 +700,7 @@ SELECT c.run_id,
        c.step_id,
        c.process_name,
        c.attempt,
+       c.number AS check_number,
        c.check_text,
        c.check_name,
        c.severity,
@@ -844,6 +845,7 @@ COMMENT ON COLUMN etl.log.reused_from IS 'the run whose attempt succeeded, where
 
 COMMENT ON VIEW etl.check_log IS
 'One row a check that an attempt of a step has tested, in the runs of the visible pipelines; also for attempts that failed.  A check whose own SQL raised an error, and those behind it, have none: see etl.log.';
+COMMENT ON COLUMN etl.check_log.check_number IS 'its place among the checks of the step, from 1: they are tested in that order';
 COMMENT ON COLUMN etl.check_log.check_text IS 'the check as in add_step';
 COMMENT ON COLUMN etl.check_log.check_name IS 'that of CONSTRAINT name; NULL: none';
 COMMENT ON COLUMN etl.check_log.severity IS 'ERROR: wrong rows fail the step; WARN: they are a warning of the attempt';

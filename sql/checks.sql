@@ -10,7 +10,7 @@ RETURNS TABLE (step text, attempt int, check_text text, name text, severity text
 	SELECT c.process_name, c.attempt, c.check_text, c.check_name, c.severity, c.status, c.wrong_rows
 	  FROM etl.check_log c
 	 WHERE c.run_id = (SELECT max(r.run_id) FROM etl.run_log r WHERE r.pipeline = $1)
-	 ORDER BY c.step_id, c.attempt, c.tested_at
+	 ORDER BY c.step_id, c.attempt, c.check_number
 $$;
 -- The error of its last run's only failed attempt.
 CREATE FUNCTION pg_temp.why(pipeline text) RETURNS SETOF text LANGUAGE sql AS $$
@@ -45,8 +45,8 @@ SELECT * FROM pg_temp.results('checks');
 -- whatever retry_on says, the same rows would be wrong again
 SELECT * FROM pg_temp.steps('checks');
 SELECT * FROM pg_temp.why('checks');
-SELECT check_text, sample_rows FROM etl.check_log WHERE pipeline = 'checks' AND process_name = 'orders' AND wrong_rows > 0 AND check_text NOT LIKE '%UNIQUE%' ORDER BY tested_at;
-SELECT check_text, s FROM etl.check_log, jsonb_array_elements(sample_rows) AS s WHERE pipeline = 'checks' AND check_text LIKE '%UNIQUE%' ORDER BY tested_at, s::text;
+SELECT check_text, sample_rows FROM etl.check_log WHERE pipeline = 'checks' AND process_name = 'orders' AND wrong_rows > 0 AND check_text NOT LIKE '%UNIQUE%' ORDER BY check_number;
+SELECT check_text, s FROM etl.check_log, jsonb_array_elements(sample_rows) AS s WHERE pipeline = 'checks' AND check_text LIKE '%UNIQUE%' ORDER BY check_number, s::text;
 -- nothing was published
 SELECT to_regclass('checks.orders'), to_regclass('checks.customers');
 
