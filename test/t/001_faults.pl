@@ -93,15 +93,25 @@ is(one($node, "SELECT sqlstate, retry_at IS NULL FROM etl.log WHERE process_name
 check_aftermath('worker cancelled', 'FAILED', 'FAILED', 'SKIPPED');
 
 # One that has no step at the moment is replaced when it is needed.
-one($node, <<'EOT');
-SELECT etl.create_pipeline('idle', target_schema => 'out', max_parallel => 2);
-SELECT etl.add_step('idle', 'long', 'SELECT 1 AS n FROM pg_sleep(1)');
-SELECT etl.add_step('idle', 'short', 'SELECT 1 AS n FROM pg_sleep(0.01)');
-SELECT etl.add_step('idle', 'then_' || i, 'SELECT n FROM long, pg_sleep(0.2)') FROM generate_series(1, 2) i;
+one($node, <<"EOT");
+CREATE SEQUENCE here;
+CREATE FUNCTION meet() RETURNS void LANGUAGE plpgsql AS '
+BEGIN
+	PERFORM nextval(''here'');
+	WHILE (SELECT last_value < 2 FROM here) LOOP PERFORM pg_sleep(0.01); END LOOP;
+END';
+SELECT etl.create_pipeline('idle', target_schema => 'out', search_path => 'public', max_parallel => 2);
+SELECT etl.add_step('idle', 'long', 'SELECT 1 AS n FROM $gate_sql');
+SELECT etl.add_step('idle', 'short', 'SELECT 1 AS n');
+SELECT etl.add_step('idle', 'then_' || i, 'SELECT n, meet()::text FROM long') FROM generate_series(1, 2) i;
 EOT
+my $keeper = session($node);
+close_gate($keeper);
 $job = begin_sql($node, "SELECT etl.run('idle')");
 poll_ok($node, "SELECT count(*) = 1 FROM etl.log WHERE process_name = 'short' AND status = 'SUCCESS'", 'idle worker terminated: it has become idle');
 one($node, "SELECT pg_terminate_backend(pid) FROM etl.log WHERE process_name = 'short'");
+open_gate($keeper);
+$keeper->quit;
 ($rc, $out, $err) = finish_sql($job);
 is($rc, 0, 'idle worker terminated: the run goes on');
 is(one($node, "SELECT count(DISTINCT pid) || ' ' || max(attempt) FROM etl.log WHERE process_name IN ('long', 'short', 'then_1', 'then_2')"),
@@ -235,7 +245,7 @@ nothing_left($node, 'fast shutdown');
 # ---- the extension ----
 
 # It can be dropped while a run is on, which ends first.
-gate(1, 2);
+gate(3, 2);
 $job = begin_sql($node, "SELECT etl.run('p')");
 step_pid($node, 'slow');
 one($node, 'DROP EXTENSION etl_framework CASCADE');

@@ -30,8 +30,9 @@ SELECT etl.add_step('writer2', 'fill2', 'INSERT INTO sink2 SELECT 1');
 SELECT etl.create_pipeline('advisory', target_schema => 'out');
 SELECT etl.add_step('advisory', 'needs_it', 'SELECT pg_advisory_xact_lock(42)::text AS n');
 SELECT etl.create_pipeline('slow', target_schema => 'out');
-SELECT etl.add_step('slow', 'sleeps', 'SELECT 1 AS n FROM pg_sleep(1)');
 EOT
+one($node, "SELECT etl.add_step('slow', 'sleeps', 'SELECT 1 AS n FROM $gate_sql')");
+my $keeper = session($node);
 my $runs = 'SELECT count(*) FROM etl.run_log';
 
 # ---- what is not committed ----
@@ -100,9 +101,15 @@ is(join(' ', map { one($node, "SELECT etl.wait($_)") } split /\n/, $sql_out), 'S
 is(one($node, $runs), $before + 2, 'two in one transaction: two runs');
 
 # two of one pipeline: which of them comes first is not said
+close_gate($keeper);
 $sql_out = say_sql($s, "BEGIN; INSERT INTO source VALUES (7); SELECT etl.start('slow', on_conflict => 'wait'); SELECT etl.start('slow', on_conflict => 'wait'); COMMIT");
+poll_gate($node, 1, 'one of them has begun');
+open_gate($keeper);
 is(join(' ', map { one($node, "SELECT etl.wait($_)") } split /\n/, $sql_out), 'SUCCESS SUCCESS', "a pipeline's second run of a transaction, with wait");
+close_gate($keeper);
 $sql_out = say_sql($s, "BEGIN; INSERT INTO source VALUES (7); SELECT etl.start('slow'); SELECT etl.start('slow'); COMMIT");
+poll_ok($node, "SELECT count(*) = 1 FROM etl.run_log WHERE pipeline = 'slow' AND status = 'FAILED'", 'one of them has failed');
+open_gate($keeper);
 is(join(' ', sort map { one($node, "SELECT etl.wait($_)") } split /\n/, $sql_out), 'FAILED SUCCESS', "a pipeline's second run of a transaction, with error");
 
 ($sql_out, $sql_err) = say_sql($s, "BEGIN; INSERT INTO source VALUES (8); SELECT etl.start('p'); PREPARE TRANSACTION 'gid'");
@@ -245,18 +252,20 @@ nothing_left($node, 'a lock of somebody else');
 
 # Whoever reads a run's staging tables (pg_dump, say) holds up its publishing,
 # and neither its steps nor its cancellation.
-one($node, <<'EOT');
+one($node, <<"EOT");
 SELECT etl.create_pipeline('staged', target_schema => 'out');
 SELECT etl.add_step('staged', 'early', 'SELECT 1 AS n', keep => false);
-SELECT etl.add_step('staged', 'reader', 'SELECT n FROM early, pg_sleep(1)');
+SELECT etl.add_step('staged', 'reader', 'SELECT n FROM early, $gate_sql');
 SELECT etl.add_step('staged', 'end', 'SELECT n FROM reader');
 EOT
 for my $cancel (0, 1)
 {
+	close_gate($keeper);
 	$job = begin_sql($node, "SELECT etl.run('staged')");
-	step_pid($node, 'reader');
+	poll_gate($node, 1, 'its reader has begun');
 	my $staging = one($node, "SELECT 'pg_etl_staging_' || pipeline_id FROM etl.pipeline_data WHERE pipeline = 'staged'");
 	say_sql($third, "BEGIN; SELECT count(*) FROM $staging.early");
+	open_gate($keeper);
 	poll_ok($node, "SELECT status = 'SUCCESS' FROM etl.log WHERE process_name = 'end' ORDER BY run_id DESC LIMIT 1",
 		'a reader of staging does not hold up the steps');
 	is(last_run($node, 'status'), 'RUNNING', 'a reader of staging holds up publishing');
@@ -318,6 +327,5 @@ fails_like($node, "SELECT etl.run('waits')", 'ZE001', qr/a step of a run cannot 
 fails_like($node, "SELECT etl.run('queues')", 'ZE001', qr/a step of a run cannot wait for its turn/, 'a step that queues up behind its run');
 nothing_left($node, 'runs that are started by steps');
 
-$s->quit;
-$third->quit;
+$_->quit foreach $s, $third, $keeper;
 done_testing();

@@ -81,18 +81,21 @@ nothing_left($node, 'one instant');
 # ---- command steps ----
 
 # "before" sees the instant, the command what is there now, "after" what it did.
-one($node, <<'EOT');
+one($node, <<"EOT");
 CREATE TABLE booked (n int);
 SELECT etl.create_pipeline('mixed', target_schema => 'out', search_path => 'public', max_parallel => 2);
-SELECT etl.add_step('mixed', 'begin', 'SELECT 1 AS n FROM pg_sleep(0.4)');
+SELECT etl.add_step('mixed', 'begin', 'SELECT 1 AS n FROM $gate_sql');
 SELECT etl.add_step('mixed', 'before', 'SELECT count(*) AS n FROM booked, begin');
 SELECT etl.add_step('mixed', 'book', 'INSERT INTO booked SELECT 1 FROM begin');
 SELECT etl.add_step('mixed', 'after', 'SELECT count(*) AS n FROM booked', depends_on => '{book}');
 SELECT etl.add_step('mixed', 'last', 'SELECT (SELECT n FROM before) AS before, (SELECT n FROM after) AS after', depends_on => '{before}');
 EOT
+my $keeper = session($node);
+close_gate($keeper);
 my $job = begin_sql($node, "SELECT etl.run('mixed')");
-step_pid($node, 'begin');
+poll_gate($node, 1, 'a command step in the middle: the run has begun');
 one($node, 'INSERT INTO booked VALUES (0)');
+open_gate($keeper);
 my ($rc, $out, $err) = finish_sql($job);
 is($rc, 0, 'a command step in the middle');
 is(one($node, 'SELECT * FROM out.last'), '0|2', 'what does not follow it sees the instant, what does sees what it did');
@@ -181,28 +184,17 @@ BEGIN
 END $$;
 SELECT again();
 SELECT etl.create_pipeline('guard', target_schema => 'out', search_path => 'public', max_parallel => 1);
-SELECT etl.add_step('guard', 'gate', 'SELECT 1 AS n FROM pg_sleep(600)');
-SELECT etl.add_step('guard', 'reader', 'SELECT hidden() AS n', depends_on => '{gate}');
-CREATE FUNCTION released() RETURNS bool LANGUAGE sql AS $$SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711)$$;
 EOT
-
-# The gate waits for an advisory lock, so that it opens exactly when it is told to.
-one($node, "SELECT etl.alter_step('guard', 'gate', '{\"sql_query\": \"SELECT 1 AS n FROM pg_advisory_lock(4711), pg_advisory_unlock(4711)\"}')");
-my $gate = session($node);
+one($node, "SELECT etl.add_step('guard', 'gate', 'SELECT 1 AS n FROM $gate_sql')");
+one($node, "SELECT etl.add_step('guard', 'reader', 'SELECT hidden() AS n', depends_on => '{gate}')");
 
 sub begin_gated
 {
 	my ($pipeline) = @_;
-	say_sql($gate, 'SELECT pg_advisory_lock(4711)');
+	close_gate($keeper);
 	my $begun = begin_sql($node, "SELECT etl.run('$pipeline')", app => 'gated');
-	poll_ok($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'etl_framework worker' AND wait_event = 'advisory'", "$pipeline: the run is at the gate");
+	poll_gate($node, 1, "$pipeline: the run is at the gate");
 	return $begun;
-}
-
-sub open_gate
-{
-	say_sql($gate, 'SELECT pg_advisory_unlock(4711)');
-	return;
 }
 
 for my $case (
@@ -222,7 +214,7 @@ for my $case (
 	my ($what, $sql, $table) = @$case;
 	$job = begin_gated('guard');
 	one($node, $sql);
-	open_gate();
+	open_gate($keeper);
 	($rc, $out, $err) = finish_sql($job);
 	isnt($rc, 0, "$what: the run fails");
 	is(one($node, "SELECT attempt || sqlstate || error_message FROM etl.log WHERE run_id = (SELECT max(run_id) FROM etl.run_log) AND process_name = 'reader'"),
@@ -240,7 +232,7 @@ for my $case (
 	my ($what, $sql) = @$case;
 	$job = begin_gated('guard');
 	$sql =~ /VACUUM/ ? $node->safe_psql('postgres', $sql) : one($node, $sql);
-	open_gate();
+	open_gate($keeper);
 	($rc, $out, $err) = finish_sql($job);
 	is($rc, 0, "$what: the run goes on");
 	is(one($node, 'SELECT n FROM out.reader'), 4, "$what: and sees what there was");
@@ -257,7 +249,7 @@ SELECT etl.alter_step('guard', 'reader', '{"sql_query": "SELECT hidden_made() AS
 EOT
 $job = begin_gated('guard');
 one($node, "SELECT etl.run('other')");
-open_gate();
+open_gate($keeper);
 ($rc, $out, $err) = finish_sql($job);
 like($err, qr/table other\.made was changed while the run was on/, "another pipeline's publish: found out");
 
@@ -270,7 +262,7 @@ for my $case ([ 'plain', 'TRUNCATE plain' ], [ 'parted_2a', 'TRUNCATE parted_2a'
 	$job = begin_gated('guard');
 	my $changer = begin_sql($node, $sql, app => 'changer');
 	poll_ok($node, "SELECT cardinality(pg_blocking_pids(pid)) > 0 FROM pg_stat_activity WHERE application_name = 'changer'", "$table is locked");
-	open_gate();
+	open_gate($keeper);
 	($rc, $out, $err) = finish_sql($job);
 	is($rc, 0, "$table is locked: the run goes on");
 	($rc, $out, $err) = finish_sql($changer);
@@ -280,7 +272,7 @@ for my $case ([ 'plain', 'TRUNCATE plain' ], [ 'parted_2a', 'TRUNCATE parted_2a'
 $job = begin_gated('guard');
 my $publisher = begin_sql($node, "SELECT etl.run('other')");
 poll_ok($node, "SELECT status = 'RUNNING' FROM etl.run_log WHERE pipeline = 'other' ORDER BY run_id DESC LIMIT 1", 'a publish has to wait');
-open_gate();
+open_gate($keeper);
 ($rc, $out, $err) = finish_sql($job);
 is($rc, 0, 'a publish has to wait: the reader is not disturbed');
 ($rc, $out, $err) = finish_sql($publisher);
@@ -291,7 +283,7 @@ one($node, "SELECT again(); SELECT etl.alter_step('guard', 'reads_view', '{\"exe
 $job = begin_gated('guard');
 my $changer = begin_sql($node, 'TRUNCATE plain', app => 'changer');
 poll_ok($node, "SELECT cardinality(pg_blocking_pids(pid)) > 0 FROM pg_stat_activity WHERE application_name = 'changer'", 'a step behind a waiting change');
-open_gate();
+open_gate($keeper);
 ($rc, $out, $err) = finish_sql($job);
 like($err, qr/table public\.plain was changed while the run was on/, 'a step behind a waiting change: no deadlock, and found out');
 ($rc, $out, $err) = finish_sql($changer);
@@ -308,12 +300,12 @@ SELECT etl.alter_step('guard', 'gate', '{"execution_order": null}');
 SELECT etl.add_step('guard', 'counts', 'SELECT count_up() AS n', depends_on => '{gate}');
 EOT
 $job = begin_gated('guard');
-open_gate();
+open_gate($keeper);
 ($rc, $out, $err) = finish_sql($job);
 is(one($node, 'SELECT c.n, o.n FROM counter c, out.counts o'), '1|1', 'a function can write');
 $job = begin_gated('guard');
 one($node, 'UPDATE counter SET n = 10');
-open_gate();
+open_gate($keeper);
 ($rc, $out, $err) = finish_sql($job);
 is(one($node, "SELECT string_agg(attempt || sqlstate || (retry_at IS NULL), ' ') FROM etl.log WHERE run_id = (SELECT max(run_id) FROM etl.run_log) AND process_name = 'counts'"),
 	'140001true', 'a serialization failure is not worth another attempt');
@@ -330,7 +322,7 @@ $job = begin_gated('guard');
 one($node, 'SELECT pg_terminate_backend(pid) ' . holder_sql());
 poll_ok($node, 'SELECT count(*) = 0 ' . holder_sql(), 'the holder is gone');
 is(last_run($node, 'status'), 'RUNNING', 'what runs is not disturbed');
-open_gate();
+open_gate($keeper);
 ($rc, $out, $err) = finish_sql($job);
 is(sql_state($err), 'ZE009', 'holder terminated: SQLSTATE');
 like($err, qr/its snapshot is gone/, 'holder terminated: reason');
@@ -342,7 +334,7 @@ one($node, "SELECT etl.drop_step('guard', 'counts')");
 $job = begin_gated('guard');
 one($node, 'SELECT pg_terminate_backend(pid) ' . holder_sql());
 poll_ok($node, 'SELECT count(*) = 0 ' . holder_sql(), 'the holder is gone in the last step');
-open_gate();
+open_gate($keeper);
 ($rc, $out, $err) = finish_sql($job);
 is($rc, 0, 'nobody has missed it');
 
@@ -388,7 +380,7 @@ SKIP:
 }
 say_sql($changing, 'ROLLBACK;');
 $changing->quit;
-$gate->quit;
+$keeper->quit;
 
 # ---- a server that removes what old snapshots see ----
 

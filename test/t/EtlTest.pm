@@ -17,6 +17,7 @@ our @EXPORT = qw(
   etl_node major_version
   begin_sql finish_sql kill_client session say_sql
   one sql_state fails_like poll_ok
+  $gate_sql close_gate open_gate poll_gate
   step_pid worker_sql last_run statuses nothing_left
 );
 
@@ -149,6 +150,33 @@ sub poll_ok
 }
 
 # ---- runs ----
+
+# A step that reads from $gate_sql ends when it is told to, however slow all others are.
+our $gate_sql = 'pg_advisory_xact_lock_shared(4711)';
+
+sub close_gate
+{
+	my ($keeper) = @_;
+	say_sql($keeper, 'SELECT pg_advisory_lock(4711)');
+	return;
+}
+
+sub open_gate
+{
+	my ($keeper) = @_;
+	say_sql($keeper, 'SELECT pg_advisory_unlock(4711)');
+	return;
+}
+
+# Waits until so many steps are at the gate.
+sub poll_gate
+{
+	my ($node, $count, $test) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	poll_ok($node, "SELECT count(*) = $count FROM pg_stat_activity WHERE backend_type = 'etl_framework worker' AND wait_event = 'advisory'", $test);
+	return;
+}
 
 # Waits until a step is in its pg_sleep: its worker's process id.
 sub step_pid
