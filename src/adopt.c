@@ -172,12 +172,6 @@ missing_checks(Relation published, Relation staged)
 	return commands;
 }
 
-static Oid
-owner_of(Oid relid)
-{
-	return ((Form_pg_class) GETSTRUCT(setting_class_row(relid)))->relowner;
-}
-
 /*
  * What the published table's owner has written, in CHECKs, indexes and statistics
  * objects, is evaluated as that role, not as the pipeline's: CREATE INDEX and ANALYZE
@@ -192,7 +186,7 @@ hand_over(Oid published, Oid staged)
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(published)) ||
 		!COMPAT_CLASS_OWNERCHECK(published, GetUserId()))
 		return;					/* publishing will see */
-	owner = owner_of(published);
+	owner = setting_owner(published);
 	foreach(lc, find_all_inheritors(staged, NoLock, NULL))
 		setting_give(lfirst_oid(lc), owner);
 }
@@ -205,8 +199,8 @@ alter_as_owner(Oid relid, List *commands)
 	int			nestlevel = NewGUCNestLevel();
 
 	GetUserIdAndSecContext(&user, &context);
-	if (owner_of(relid) != user)
-		SetUserIdAndSecContext(owner_of(relid), context | SECURITY_RESTRICTED_OPERATION);
+	if (setting_owner(relid) != user)
+		SetUserIdAndSecContext(setting_owner(relid), context | SECURITY_RESTRICTED_OPERATION);
 	layout_execute_alter(relid, commands);
 	SetUserIdAndSecContext(user, context);
 	AtEOXact_GUC(false, nestlevel);

@@ -253,11 +253,17 @@ setting_class_row(Oid relid)
 	return tuple;
 }
 
+Oid
+setting_owner(Oid relid)
+{
+	return ((Form_pg_class) GETSTRUCT(setting_class_row(relid)))->relowner;
+}
+
 void
 setting_give(Oid relid, Oid owner)
 {
 	/* as if recursing: no rights are asked for, as nobody's table becomes another's */
-	if (((Form_pg_class) GETSTRUCT(setting_class_row(relid)))->relowner != owner)
+	if (setting_owner(relid) != owner)
 	{
 		ATExecChangeOwner(relid, owner, true, AccessExclusiveLock);
 		CommandCounterIncrement();

@@ -52,6 +52,9 @@ extern bool setting_has_grants(HeapTuple tuple);
 /* A copy of a relation's row in pg_class, palloc'd; an error if there is none. */
 extern HeapTuple setting_class_row(Oid relid);
 
+/* A relation's owner; an error if there is no such relation. */
+extern Oid	setting_owner(Oid relid);
+
 /* Makes it the role's, who is not asked; the caller has locked it with AccessExclusiveLock. */
 extern void setting_give(Oid relid, Oid owner);
 

@@ -65,12 +65,6 @@ struct Succession
 
 /* ---- values ---- */
 
-static Oid
-owner_of(Oid relid)
-{
-	return ((Form_pg_class) GETSTRUCT(setting_class_row(relid)))->relowner;
-}
-
 /* palloc'd, or NULL */
 static Acl *
 acl_of(Relation pg_class, HeapTuple tuple)
@@ -162,7 +156,7 @@ carry_column_acl(Relation pg_attribute, HeapTuple source, Oid to, AttrNumber att
 	tuple = heap_modify_tuple(tuple, RelationGetDescr(pg_attribute), values, nulls, replaces);
 	CatalogTupleUpdate(pg_attribute, &tuple->t_self, tuple);
 	recordDependencyOnNewAcl(RelationRelationId, to, attnum,
-							 owner_of(to),
+							 setting_owner(to),
 							 DatumGetAclP(values[k]));
 }
 
@@ -241,7 +235,9 @@ replica_identity(Oid from, const List *twins)
 	{
 		Oid			index = setting_replica_index(relation);
 
-		identity.index = twin_of(twins, index);
+		/* none where it was dropped; and an index that is new has no published one, either */
+		if (OidIsValid(index))
+			identity.index = twin_of(twins, index);
 		if (OidIsValid(index) && !OidIsValid(identity.index))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -399,7 +395,7 @@ successor_prepare(Oid from, Oid to, bool corresponds, const List *twins, const L
 	succession->to = to;
 	foreach(lc, find_all_inheritors(to, NoLock, NULL))
 		setting_give(lfirst_oid(lc),
-					 owner_of(lfirst_oid(lc) == to ? from : layout_first_heap(from)));
+					 setting_owner(lfirst_oid(lc) == to ? from : layout_first_heap(from)));
 	if (corresponds)
 	{
 		carry_heaps(from, to);
