@@ -393,6 +393,22 @@ SELECT relname, relowner::regrole FROM pg_class WHERE relnamespace = 'replace_ot
 SELECT pg_temp.forget('replace_other');
 SELECT pg_temp.forget('replace_odd');
 
+-- ---- an index that identified rows was dropped: one that is new does not step in for it
+
+SELECT pg_temp.define('replace_identity', 'target', 'SELECT id, category FROM replace_source.source');
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_identity')$$);
+ALTER TABLE replace_identity.target ALTER COLUMN id SET NOT NULL;
+CREATE UNIQUE INDEX identity ON replace_identity.target (id);
+ALTER TABLE replace_identity.target REPLICA IDENTITY USING INDEX identity;
+DROP INDEX replace_identity.identity;
+SELECT relname, relreplident FROM pg_class WHERE oid = 'replace_identity.target'::regclass;
+SELECT etl.alter_step('replace_identity', 'target', '{"repartition": 2, "repartition_by": ["id"], "indexes": ["UNIQUE (id)"]}');
+SELECT * FROM pg_temp.try($$SELECT etl.run('replace_identity')$$);
+-- its rows have no identity, as before
+SELECT relname, relreplident, indisreplident FROM pg_class c LEFT JOIN pg_index ON indrelid = c.oid
+WHERE relnamespace = 'replace_identity'::regnamespace AND relkind IN ('r', 'p') ORDER BY 1;
+SELECT pg_temp.forget('replace_identity');
+
 -- ---- what the pipeline's owner may not make; the table stays its owner's
 
 DO $$BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO regress_replace_owner', current_database()); END$$;

@@ -237,12 +237,14 @@ replica_identity(Oid from, const List *twins)
 
 		/* none where it was dropped; and an index that is new has no published one, either */
 		if (OidIsValid(index))
+		{
 			identity.index = twin_of(twins, index);
-		if (OidIsValid(index) && !OidIsValid(identity.index))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("the replica identity of table \"%s\" needs index \"%s\", which the step does not ask for any more",
-							RelationGetRelationName(relation), get_rel_name(index))));
+			if (!OidIsValid(identity.index))
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("the replica identity of table \"%s\" needs index \"%s\", which the step does not ask for any more",
+								RelationGetRelationName(relation), get_rel_name(index))));
+		}
 	}
 	relation_close(relation, NoLock);
 	return identity;
