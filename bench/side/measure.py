@@ -105,8 +105,6 @@ class Bench:
         self.failed = False
 
     def begin(self):
-        self.server.sql('CREATE DATABASE bench', database='postgres')
-        self.server.sql('CREATE EXTENSION etl_framework')
         versions = {'postgresql': self.server.sql('SHOW server_version'), 'python': platform.python_version()}
         for contestant in [self.ours, *self.others]:
             if contestant.name == 'etl' or contestant.name in self.arguments.against.split(',') and not contestant.missing():
@@ -154,7 +152,6 @@ class Bench:
                         players.remove(player)
                     else:
                         spent[player.name] += outcome
-        self.forget(work)
         self.record('end', work=work.name, seconds=round(time.monotonic() - begun, 1))
         say(f'{work.name}: took {time.monotonic() - begun:.0f} s')
 
@@ -188,19 +185,6 @@ class Bench:
                 self.record('probe', work=work.name, name='dispatch', **probes.dispatch(self.server))
         return total
 
-    def forget(self, work):
-        """Tables and source go, so that works do not grow upon each other."""
-        self.server.sql(f"""SET client_min_messages = warning;
-            SELECT etl.drop_pipeline(pipeline, drop_tables => true) FROM etl.pipeline WHERE pipeline = '{work.name}'""")
-        for contestant in [self.ours, *self.others]:
-            self.server.sql(f"""SET client_min_messages = warning;
-                DROP SCHEMA IF EXISTS {contestant.schema}, sqlmesh__{contestant.schema} CASCADE""")
-        if work.data:
-            self.server.sql("""SET client_min_messages = warning; DROP SCHEMA IF EXISTS sqlmesh CASCADE;
-                DO $$ BEGIN EXECUTE coalesce((SELECT 'DROP TABLE ' || string_agg(oid::regclass::text, ', ') FROM pg_class
-                 WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'), 'SELECT'); END $$;
-                DROP FUNCTION IF EXISTS spread""")
-
     # ---- all of it ----
 
     def run(self):
@@ -219,12 +203,13 @@ class Bench:
             if name in contests:
                 for work in contests[name]():
                     try:
-                        self.measure(work)
+                        # so that works do not grow upon each other
+                        with self.server.database(f'bench_{work.name}', keep=work.trivial):
+                            self.measure(work)
                     except Exception as error:
                         say(f'**** {work.name} FAILED: {error}')
                         self.record('skip', work=work.name, contestant='etl', why=str(error)[:500])
                         self.failed = True
-                        self.forget(work)
                 continue
             begun = time.monotonic()
             say(f'{name}: {probes.PROBES[name].__doc__.splitlines()[0]}')
@@ -258,7 +243,9 @@ def main():
     parser.add_argument('--budget', type=float, default=45)
     parser.add_argument('--limit', type=float, default=600)
     parser.add_argument('--quick', action='store_true')
-    sys.exit(Bench(parser.parse_args()).run())
+    bench = Bench(parser.parse_args())
+    with bench.server.database('bench', keep=True):
+        sys.exit(bench.run())
 
 
 main()

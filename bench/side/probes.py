@@ -153,18 +153,18 @@ def scale(bench, quick):
     sizes = [100, 200] if quick else [1000, 2000, 5000, 10000]
     for count in sizes:
         work = works.wide(count)
-        work.name = 'scale'
-        for player in (contestant for contestant in [*bench.others, bench.ours] if contestant.name in ('psql', 'etl')):
-            seconds = []
-            for _ in range(1 if quick or count == sizes[-1] else 3):
-                player.prepare(work)
-                player.clear(work)
-                server.tidy()
-                result = player.sample(work, 'first')
-                seconds.append(result['seconds'])
-            yield {'name': f'scale_{player.name}_{count}', 'contestant': player.name, 'steps': count, 'seconds': statistics.median(seconds),
-                   'publish': result.get('publish')}
-        bench.forget(work)
+        work.name = f'scale_{count}'
+        with server.database(f'bench_{work.name}', keep=True):
+            for player in (contestant for contestant in [*bench.others, bench.ours] if contestant.name in ('psql', 'etl')):
+                seconds = []
+                for _ in range(1 if quick or count == sizes[-1] else 3):
+                    player.prepare(work)
+                    player.clear(work)
+                    server.tidy()
+                    result = player.sample(work, 'first')
+                    seconds.append(result['seconds'])
+                yield {'name': f'scale_{player.name}_{count}', 'contestant': player.name, 'steps': count, 'seconds': statistics.median(seconds),
+                       'publish': result.get('publish')}
 
 
 # Where the server keeps what it knows of relations: not ours, and bounded by their number.

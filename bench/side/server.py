@@ -1,5 +1,6 @@
 """The bench's private server, as its clients see it: psql, and /proc."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,13 +18,26 @@ class Server:
         self.pg_config = pg_config
         self.log = f'{directory}/server/server.log'
         self.env = dict(os.environ, PGHOST=f'{directory}/server', PGPORT='5432', PGUSER='postgres',
-                        PGDATABASE='bench', HOME=directory, DO_NOT_TRACK='1')
+                        PGDATABASE='postgres', HOME=directory, DO_NOT_TRACK='1')
+
+    @contextlib.contextmanager
+    def database(self, name, keep):
+        """A new database with the extension, in which clients work meanwhile; "keep" it afterwards?"""
+        self.sql(f'CREATE DATABASE {name}', database='postgres')
+        before, self.env['PGDATABASE'] = self.env['PGDATABASE'], name
+        try:
+            self.sql('CREATE EXTENSION etl_framework')
+            yield
+        finally:
+            self.env['PGDATABASE'] = before
+            if not keep:
+                self.sql(f'DROP DATABASE {name} WITH (FORCE)', database='postgres')
 
     def psql_command(self, *arguments):
         return [f'{self.bindir}/psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', *arguments]
 
     def sql(self, statement, variables=None, database=None, timeout=900):
-        """Executes statements, each in its own transaction; returns the output, unaligned."""
+        """Executes what psql understands, each statement in its own transaction; returns the output, unaligned."""
         command = self.psql_command('-At', *[f'-v{k}={v}' for k, v in (variables or {}).items()])
         if database:
             command += ['-d', database]
