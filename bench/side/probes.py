@@ -60,7 +60,7 @@ def step(bench, quick):
     """a query step against CREATE UNLOGGED TABLE AS and ANALYZE, in pairs; the first read of its table"""
     server = bench.server
     rows = 50000 if quick else 2000000
-    pairs = 3 if quick else 8
+    pairs = 3 if quick else 20
     with open(f'{os.path.dirname(__file__)}/../works/seed_data.sql') as file:
         server.sql(file.read(), {'rows': rows})
     server.sql('CREATE SCHEMA pair')
