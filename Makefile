@@ -1,7 +1,13 @@
 EXTENSION = etl_framework
 MODULE_big = etl_framework
 DATA = $(sort $(wildcard etl_framework--*.sql))
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+
+# The folders of src/, from the top floor down: a file includes headers of its own
+# folder and of those below it (headerscheck sees to that).
+FLOORS = script run define publish execute table parse metastore base graph
+
+HEADERS := $(sort $(wildcard src/*.h src/*/*.h))
+OBJS := $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 
 # The suites of "make installcheck": pg_regress, isolation, TAP.
 REGRESS := $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
@@ -11,6 +17,7 @@ ISOLATION_OPTS = --inputdir=test --load-extension=$(EXTENSION)
 TAP_TESTS := $(if $(wildcard test/t/*.pl),1)
 PROVE_TESTS := $(sort $(wildcard test/t/*.pl))
 
+PG_CPPFLAGS = -I$(srcdir)/src
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror) $(if $(findstring clang,$(CC)),$(CLANG_CFLAGS))
 
 # PostgreSQL's own CFLAGS and headers are made for the compiler that built it:
@@ -27,15 +34,17 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-$(OBJS): $(wildcard src/*.h)
+$(OBJS): $(HEADERS)
 
 # Tests that need no server.
 unitcheck:
 	$(MAKE) -C test/unit check PG_CONFIG='$(PG_CONFIG)' CC='$(CC)'
 
-# Every header compiles without another one before it, postgres.h excepted.
+# No include leads up a floor, and every header compiles without another one
+# before it, postgres.h excepted.
 headerscheck:
-	@for header in src/*.h; do \
+	@test/floors src $(FLOORS)
+	@for header in $(HEADERS); do \
 		echo "$$header"; \
 		$(CC) $(CFLAGS) $(CPPFLAGS) -fsyntax-only -include postgres.h -include "$$header" -x c /dev/null || exit 1; \
 	done

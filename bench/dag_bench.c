@@ -13,7 +13,7 @@
 
 #include <time.h>
 
-#include "dag.h"
+#include "graph/dag.h"
 
 #define DEFAULT_STEPS	100000
 #define READS			3		/* edges for each step */

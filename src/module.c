@@ -7,9 +7,9 @@
  */
 #include "postgres.h"
 
+#include "base/guc.h"
 #include "fmgr.h"
-#include "guc.h"
-#include "run.h"
+#include "run/run.h"
 
 PG_MODULE_MAGIC;
 

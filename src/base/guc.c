@@ -12,7 +12,7 @@
  */
 #include "postgres.h"
 
-#include "guc.h"
+#include "base/guc.h"
 
 #include <limits.h>
 

@@ -7,7 +7,7 @@
  */
 #include "postgres.h"
 
-#include "names.h"
+#include "base/names.h"
 
 #include "utils/builtins.h"
 #include "utils/guc.h"

@@ -13,7 +13,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "security.h"
+#include "base/security.h"
 
 #include "access/htup_details.h"
 #include "access/parallel.h"

@@ -9,7 +9,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "session.h"
+#include "base/session.h"
 
 #include "access/xact.h"
 #include "catalog/namespace.h"

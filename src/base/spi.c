@@ -39,7 +39,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "spi.h"
+#include "base/spi.h"
 
 #include "access/htup_details.h"
 #include "access/xact.h"

@@ -7,7 +7,7 @@
  */
 #include "postgres.h"
 
-#include "sqlerror.h"
+#include "base/sqlerror.h"
 
 static void
 sqlerror_callback(void *arg)

@@ -16,11 +16,11 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "analysis.h"
-#include "checkquery.h"
-#include "refs.h"
-#include "sqlerror.h"
-#include "stepindex.h"
+#include "define/analysis.h"
+#include "parse/checkquery.h"
+#include "parse/refs.h"
+#include "base/sqlerror.h"
+#include "parse/stepindex.h"
 
 #include "catalog/index.h"
 #include "catalog/pg_class.h"

@@ -16,7 +16,7 @@
 #ifndef ETL_ANALYSIS_H
 #define ETL_ANALYSIS_H
 
-#include "pipeline.h"
+#include "define/pipeline.h"
 
 #include "access/tupdesc.h"
 #include "nodes/parsenodes.h"

@@ -13,8 +13,8 @@
 #ifndef ETL_DEFINITION_H
 #define ETL_DEFINITION_H
 
-#include "catalog.h"
-#include "field.h"
+#include "define/field.h"
+#include "metastore/catalog.h"
 
 /* The options of a Pipeline, and what a Step has beside process_name and step_id. */
 extern const Field definition_option_fields[];

@@ -12,9 +12,9 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "catalog.h"
-#include "field.h"
-#include "nearest.h"
+#include "metastore/catalog.h"
+#include "define/field.h"
+#include "base/nearest.h"
 
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"

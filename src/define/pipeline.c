@@ -12,9 +12,9 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "nearest.h"
-#include "pipeline.h"
-#include "security.h"
+#include "base/nearest.h"
+#include "define/pipeline.h"
+#include "base/security.h"
 
 #include "catalog/namespace.h"
 #include "lib/stringinfo.h"

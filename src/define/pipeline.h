@@ -10,9 +10,9 @@
 #ifndef ETL_PIPELINE_H
 #define ETL_PIPELINE_H
 
-#include "catalog.h"
-#include "dag.h"
-#include "retry.h"
+#include "graph/dag.h"
+#include "graph/retry.h"
+#include "metastore/catalog.h"
 
 typedef struct HTAB PipelineNames;
 

@@ -9,7 +9,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "targets.h"
+#include "define/targets.h"
 
 #include "access/twophase.h"
 #include "catalog/namespace.h"

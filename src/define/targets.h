@@ -9,7 +9,7 @@
 #ifndef ETL_TARGETS_H
 #define ETL_TARGETS_H
 
-#include "pipeline.h"
+#include "define/pipeline.h"
 
 /*
  * For a run of some of the steps: the table of a step that is not selected, but

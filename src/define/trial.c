@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "trial.h"
+#include "define/trial.h"
 
 #include "access/xact.h"
 #include "miscadmin.h"

@@ -8,7 +8,7 @@
 #ifndef ETL_TRIAL_H
 #define ETL_TRIAL_H
 
-#include "catalog.h"
+#include "metastore/catalog.h"
 
 /*
  * Calls the function as the pipeline's owner, in a security-restricted context,

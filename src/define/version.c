@@ -12,11 +12,11 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "catalog.h"
-#include "definition.h"
-#include "field.h"
-#include "pipeline.h"
-#include "textdiff.h"
+#include "metastore/catalog.h"
+#include "define/definition.h"
+#include "define/field.h"
+#include "define/pipeline.h"
+#include "graph/textdiff.h"
 
 #include "fmgr.h"
 #include "funcapi.h"

@@ -14,7 +14,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "check.h"
+#include "execute/check.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -23,12 +23,12 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
-#include "checkquery.h"
 #include "commands/defrem.h"
+#include "execute/rowjson.h"
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
-#include "rowjson.h"
+#include "parse/checkquery.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"

@@ -11,8 +11,8 @@
 #ifndef ETL_CHECK_H
 #define ETL_CHECK_H
 
-#include "catalog.h"
-#include "stepcheck.h"
+#include "metastore/catalog.h"
+#include "parse/stepcheck.h"
 
 /*
  * Tests checks (of StepCheck *, pointed at the tables that they mean) one after

@@ -25,9 +25,9 @@
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
 
-#include "command.h"
+#include "execute/command.h"
 #include "compat.h"
-#include "sqlerror.h"
+#include "base/sqlerror.h"
 
 /*
  * Holds a step's statements and plans.  They must outlive the transaction, which

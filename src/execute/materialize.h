@@ -14,7 +14,7 @@
 
 #include "etl.h"
 #include "nodes/parsenodes.h"
-#include "steptable.h"
+#include "table/steptable.h"
 
 typedef struct MaterializeTarget
 {

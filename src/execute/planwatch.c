@@ -17,7 +17,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "planwatch.h"
+#include "execute/planwatch.h"
 
 #include "commands/explain.h"
 #include "executor/executor.h"

@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "rowjson.h"
+#include "execute/rowjson.h"
 
 #include "access/detoast.h"
 #include "catalog/pg_type.h"

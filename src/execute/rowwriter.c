@@ -25,7 +25,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "rowwriter.h"
+#include "execute/rowwriter.h"
 
 #include "access/heapam.h"
 #include "access/heaptoast.h"
@@ -34,8 +34,8 @@
 #include "access/tableam.h"
 #include "access/tupconvert.h"
 #include "access/xact.h"
-#include "catalog/pg_am.h"
 #include "catalog/partition.h"
+#include "catalog/pg_am.h"
 #include "executor/executor.h"
 #include "partitioning/partbounds.h"
 #include "storage/buf_internals.h"

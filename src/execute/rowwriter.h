@@ -8,8 +8,8 @@
 #ifndef ETL_ROWWRITER_H
 #define ETL_ROWWRITER_H
 
-#include "etl.h"
 #include "access/tupdesc.h"
+#include "etl.h"
 #include "nodes/pg_list.h"
 #include "tcop/dest.h"
 

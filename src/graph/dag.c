@@ -41,8 +41,8 @@
 
 #include <limits.h>
 
-#include "dag.h"
-#include "dag_private.h"
+#include "graph/dag.h"
+#include "graph/dag_private.h"
 
 /* What the sort of dag_seal compares */
 typedef struct DagQueueKey

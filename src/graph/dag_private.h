@@ -11,7 +11,7 @@
 #ifndef ETL_DAG_PRIVATE_H
 #define ETL_DAG_PRIVATE_H
 
-#include "dag.h"
+#include "graph/dag.h"
 
 typedef struct DagEdge
 {

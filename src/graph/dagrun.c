@@ -29,8 +29,8 @@
 #include "postgres.h"
 #endif
 
-#include "dag.h"
-#include "dag_private.h"
+#include "graph/dag.h"
+#include "graph/dag_private.h"
 
 /* What a run knows of a step, one piece of memory for all that is read together */
 typedef struct DagRunStep

@@ -17,7 +17,7 @@
 #include "postgres.h"
 #endif
 
-#include "retry.h"
+#include "graph/retry.h"
 
 #define SQLSTATE_LENGTH			5
 #define SQLSTATE_CLASS_LENGTH	2

@@ -17,7 +17,7 @@
  */
 #include "postgres.h"
 
-#include "textdiff.h"
+#include "graph/textdiff.h"
 
 #include "lib/stringinfo.h"
 

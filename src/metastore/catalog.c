@@ -25,9 +25,9 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "catalog.h"
-#include "catalog_row.h"
-#include "spi.h"
+#include "metastore/catalog.h"
+#include "metastore/catalog_row.h"
+#include "base/spi.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"

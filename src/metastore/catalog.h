@@ -14,8 +14,8 @@
 #ifndef ETL_CATALOG_H
 #define ETL_CATALOG_H
 
-#include "etl.h"
 #include "datatype/timestamp.h"
+#include "etl.h"
 #include "nodes/pg_list.h"
 #include "utils/array.h"
 #include "utils/jsonb.h"

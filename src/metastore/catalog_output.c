@@ -12,9 +12,9 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "catalog.h"
-#include "catalog_row.h"
-#include "spi.h"
+#include "metastore/catalog.h"
+#include "metastore/catalog_row.h"
+#include "base/spi.h"
 
 #include "access/xlog.h"
 #include "catalog/namespace.h"

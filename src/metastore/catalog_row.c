@@ -11,7 +11,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "catalog_row.h"
+#include "metastore/catalog_row.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"

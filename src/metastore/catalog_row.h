@@ -10,8 +10,8 @@
 #ifndef ETL_CATALOG_ROW_H
 #define ETL_CATALOG_ROW_H
 
-#include "catalog.h"
-#include "spi.h"
+#include "base/spi.h"
+#include "metastore/catalog.h"
 
 /*
  * Parameters: put them in the order of the statement's $1, $2, ...  Where the

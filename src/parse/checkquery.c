@@ -18,7 +18,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "checkquery.h"
+#include "parse/checkquery.h"
 
 #include "access/htup_details.h"
 #include "access/stratnum.h"

@@ -13,7 +13,7 @@
 #ifndef ETL_CHECKQUERY_H
 #define ETL_CHECKQUERY_H
 
-#include "stepcheck.h"
+#include "parse/stepcheck.h"
 #include "utils/queryenvironment.h"
 
 typedef struct CheckQueries

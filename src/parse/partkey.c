@@ -23,10 +23,10 @@
  */
 #include "postgres.h"
 
-#include "partkey.h"
-#include "names.h"
-#include "refs.h"
-#include "stepindex.h"
+#include "base/names.h"
+#include "parse/partkey.h"
+#include "parse/refs.h"
+#include "parse/stepindex.h"
 
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"

@@ -9,7 +9,7 @@
 #ifndef ETL_PARTKEY_H
 #define ETL_PARTKEY_H
 
-#include "catalog.h"
+#include "metastore/catalog.h"
 
 /*
  * For a step whose row is about to be written: keeps the key that was chosen for

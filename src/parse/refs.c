@@ -26,9 +26,9 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "refs.h"
-#include "refs_walk.h"
-#include "sqlerror.h"
+#include "base/sqlerror.h"
+#include "parse/refs.h"
+#include "parse/refs_walk.h"
 
 /* Whether a statement can be executed inside a transaction block. */
 typedef enum BlockRule

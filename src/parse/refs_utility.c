@@ -20,7 +20,7 @@
 #include "commands/defrem.h"
 #include "nodes/value.h"
 
-#include "refs_walk.h"
+#include "parse/refs_walk.h"
 
 /* The value of a boolean option; the last one counts, as in the server. */
 bool

@@ -31,7 +31,7 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/value.h"
 
-#include "refs_walk.h"
+#include "parse/refs_walk.h"
 
 
 /*

@@ -12,7 +12,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "stepcheck.h"
+#include "parse/stepcheck.h"
 
 #include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"

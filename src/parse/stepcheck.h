@@ -12,10 +12,10 @@
 #ifndef ETL_STEPCHECK_H
 #define ETL_STEPCHECK_H
 
+#include "base/sqlerror.h"
 #include "etl.h"
 #include "nodes/parsenodes.h"
-#include "refs.h"
-#include "sqlerror.h"
+#include "parse/refs.h"
 
 typedef enum StepCheckKind
 {

@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "stepindex.h"
+#include "parse/stepindex.h"
 
 #include "access/xact.h"
 #include "commands/defrem.h"

@@ -8,9 +8,9 @@
 #ifndef ETL_STEPINDEX_H
 #define ETL_STEPINDEX_H
 
+#include "base/sqlerror.h"
 #include "etl.h"
 #include "nodes/parsenodes.h"
-#include "sqlerror.h"
 #include "utils/relcache.h"
 
 /*

@@ -10,7 +10,7 @@
 #define ETL_HOLDER_H
 
 #include "etl.h"
-#include "shm.h"
+#include "run/shm.h"
 
 typedef struct Holder Holder;
 

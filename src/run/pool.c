@@ -18,7 +18,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "pool.h"
+#include "run/pool.h"
 
 #include <signal.h>
 
@@ -26,12 +26,12 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "run/worker.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/procarray.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
-#include "worker.h"
 
 /* How long an interrupted worker may take before it is interrupted harder. */
 #define POOL_ESCALATE_MS		5000

@@ -9,7 +9,7 @@
 #define ETL_POOL_H
 
 #include "etl.h"
-#include "shm.h"
+#include "run/shm.h"
 
 typedef struct Pool Pool;
 typedef struct PoolWorker PoolWorker;

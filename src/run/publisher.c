@@ -13,19 +13,19 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "publisher.h"
+#include "run/publisher.h"
 
 #include <signal.h>
 
 #include "access/xact.h"
-#include "catalog.h"
-#include "lock.h"
-#include "publish.h"
-#include "resume.h"
-#include "staging.h"
+#include "base/lock.h"
+#include "metastore/catalog.h"
+#include "publish/publish.h"
+#include "run/resume.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
+#include "table/staging.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"

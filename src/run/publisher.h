@@ -8,7 +8,7 @@
 #ifndef ETL_PUBLISHER_H
 #define ETL_PUBLISHER_H
 
-#include "runstate.h"
+#include "run/runstate.h"
 
 /*
  * Until the run's tables are published and its row says SUCCESS, or the run has

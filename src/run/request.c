@@ -22,7 +22,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "request.h"
+#include "run/request.h"
 
 #include <signal.h>
 

@@ -12,8 +12,8 @@
 #ifndef ETL_REQUEST_H
 #define ETL_REQUEST_H
 
+#include "base/guc.h"
 #include "etl.h"
-#include "guc.h"
 #include "nodes/pg_list.h"
 #include "storage/dsm.h"
 

@@ -23,11 +23,11 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "resume.h"
+#include "run/resume.h"
 
 #include "access/xact.h"
-#include "lock.h"
-#include "staging.h"
+#include "base/lock.h"
+#include "table/staging.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"

@@ -9,8 +9,8 @@
 #define ETL_RESUME_H
 
 #include "etl.h"
-#include "catalog.h"
-#include "runstate.h"
+#include "metastore/catalog.h"
+#include "run/runstate.h"
 
 /*
  * The run, if it can be gone on from: raises undefined_object where its pipeline

@@ -12,14 +12,14 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "runstate.h"
+#include "run/runstate.h"
 
 #include <signal.h>
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "base/lock.h"
 #include "commands/async.h"
-#include "lock.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"

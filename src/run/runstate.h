@@ -10,13 +10,13 @@
 #ifndef ETL_RUNSTATE_H
 #define ETL_RUNSTATE_H
 
+#include "define/pipeline.h"
 #include "etl.h"
-#include "holder.h"
 #include "lib/pairingheap.h"
-#include "pipeline.h"
-#include "pool.h"
-#include "request.h"
-#include "shm.h"
+#include "run/holder.h"
+#include "run/pool.h"
+#include "run/request.h"
+#include "run/shm.h"
 #include "storage/lockdefs.h"
 
 /* What the run knows of a step beyond the graph's state. */

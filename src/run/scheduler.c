@@ -14,17 +14,17 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "runstate.h"
+#include "run/runstate.h"
 
 #include <signal.h>
 
 #include "access/xact.h"
-#include "catalog.h"
+#include "base/lock.h"
 #include "common/pg_prng.h"
-#include "lock.h"
+#include "metastore/catalog.h"
 #include "miscadmin.h"
-#include "staging.h"
 #include "storage/proc.h"
+#include "table/staging.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"

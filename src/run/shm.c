@@ -7,7 +7,7 @@
  */
 #include "postgres.h"
 
-#include "shm.h"
+#include "run/shm.h"
 
 #define SHM_ALIGNED(size)	MAXALIGN(size)
 

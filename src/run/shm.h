@@ -27,12 +27,12 @@
 #ifndef ETL_SHM_H
 #define ETL_SHM_H
 
-#include "etl.h"
+#include "base/guc.h"
 #include "datatype/timestamp.h"
-#include "guc.h"
+#include "etl.h"
+#include "graph/retry.h"
 #include "nodes/pg_list.h"
 #include "port/atomics.h"
-#include "retry.h"
 #include "storage/dsm.h"
 #include "storage/proc.h"
 

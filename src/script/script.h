@@ -26,8 +26,8 @@
 #ifndef ETL_SCRIPT_H
 #define ETL_SCRIPT_H
 
-#include "catalog.h"
-#include "field.h"
+#include "define/field.h"
+#include "metastore/catalog.h"
 #include "nodes/parsenodes.h"
 
 /* ---- script_scan.c ---- */

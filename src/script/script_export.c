@@ -11,11 +11,11 @@
  */
 #include "postgres.h"
 
-#include "dag.h"
-#include "definition.h"
-#include "pipeline.h"
-#include "refs.h"
-#include "script.h"
+#include "define/definition.h"
+#include "define/pipeline.h"
+#include "graph/dag.h"
+#include "parse/refs.h"
+#include "script/script.h"
 
 #include "fmgr.h"
 #include "lib/stringinfo.h"

@@ -7,9 +7,9 @@
  */
 #include "postgres.h"
 
-#include "definition.h"
-#include "partkey.h"
-#include "script.h"
+#include "define/definition.h"
+#include "parse/partkey.h"
+#include "script/script.h"
 
 #include "fmgr.h"
 #include "utils/hsearch.h"

@@ -11,8 +11,8 @@
  */
 #include "postgres.h"
 
-#include "refs.h"
-#include "script.h"
+#include "parse/refs.h"
+#include "script/script.h"
 
 #include "mb/pg_wchar.h"
 #include "utils/hsearch.h"

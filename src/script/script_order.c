@@ -23,10 +23,10 @@
  */
 #include "postgres.h"
 
-#include "names.h"
-#include "refs.h"
-#include "script.h"
-#include "stepcheck.h"
+#include "base/names.h"
+#include "parse/refs.h"
+#include "parse/stepcheck.h"
+#include "script/script.h"
 
 #include "catalog/pg_class.h"
 #include "tcop/cmdtag.h"

@@ -12,10 +12,10 @@
  */
 #include "postgres.h"
 
-#include "definition.h"
-#include "nearest.h"
-#include "refs.h"
-#include "script.h"
+#include "base/nearest.h"
+#include "define/definition.h"
+#include "parse/refs.h"
+#include "script/script.h"
 
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"

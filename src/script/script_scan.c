@@ -15,8 +15,8 @@
  */
 #include "postgres.h"
 
-#include "script.h"
-#include "sqlerror.h"
+#include "base/sqlerror.h"
+#include "script/script.h"
 
 #include "common/keywords.h"
 #include "lib/stringinfo.h"

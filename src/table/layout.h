@@ -17,8 +17,8 @@
 #ifndef ETL_LAYOUT_H
 #define ETL_LAYOUT_H
 
-#include "etl.h"
 #include "access/tupdesc.h"
+#include "etl.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 

@@ -14,7 +14,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "setting.h"
+#include "table/setting.h"
 
 #include "access/htup_details.h"
 #include "access/table.h"

@@ -9,9 +9,9 @@
 #ifndef ETL_SETTING_H
 #define ETL_SETTING_H
 
-#include "etl.h"
 #include "access/attnum.h"
 #include "access/htup.h"
+#include "etl.h"
 #include "utils/relcache.h"
 
 /* More options than a column can have. */

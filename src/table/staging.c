@@ -13,7 +13,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "staging.h"
+#include "table/staging.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -24,8 +24,8 @@
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_inherits.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_statistic_ext.h"
 #include "commands/defrem.h"

@@ -12,7 +12,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "steptable.h"
+#include "table/steptable.h"
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -23,10 +23,10 @@
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
 #include "common/hashfn.h"
-#include "identity.h"
-#include "layout.h"
 #include "nodes/makefuncs.h"
-#include "setting.h"
+#include "table/identity.h"
+#include "table/layout.h"
+#include "table/setting.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"

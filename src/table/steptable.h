@@ -10,9 +10,9 @@
 #ifndef ETL_STEPTABLE_H
 #define ETL_STEPTABLE_H
 
-#include "etl.h"
 #include "access/tupdesc.h"
 #include "catalog/pg_attribute.h"
+#include "etl.h"
 #include "nodes/pg_list.h"
 
 typedef struct StepTable

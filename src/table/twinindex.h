@@ -15,7 +15,7 @@
 #define ETL_TWININDEX_H
 
 #include "etl.h"
-#include "layout.h"
+#include "table/layout.h"
 
 /* What happens to one index when the table is published. */
 typedef struct TwinIndex

@@ -15,7 +15,7 @@
 #include <limits.h>
 #include <time.h>
 
-#include "dag.h"
+#include "graph/dag.h"
 #include "tap.h"
 
 #define MAX_STEPS		200

@@ -9,7 +9,7 @@
 
 #include <limits.h>
 
-#include "retry.h"
+#include "graph/retry.h"
 #include "tap.h"
 
 /* The largest number below 1, as the worst random number that may come */
