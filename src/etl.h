@@ -22,7 +22,7 @@
 #define ETL_MAX_STEPS		100000	/* steps in one pipeline version */
 #define ETL_MAX_ATTEMPTS	1000
 #define ETL_MAX_PARTITIONS	1024
-#define ETL_MAX_NESTING		16		/* runs started by steps of runs */
+#define ETL_MAX_NESTING		16	/* runs started by steps of runs */
 #define ETL_MAX_PARALLEL	1024	/* workers of one run */
 
 /*
@@ -44,8 +44,8 @@ typedef enum EtlStepKind
 {
 	ETL_STEP_QUERY,				/* one query: becomes a table */
 	ETL_STEP_COMMAND,			/* statements: executed in one transaction */
-	ETL_STEP_COMMAND_ALONE		/* one statement that may refuse a transaction
-								 * block, or end it (VACUUM, CALL) */
+	ETL_STEP_COMMAND_ALONE		/* one statement that may refuse a transaction block, or end it
+								 * (VACUUM, CALL) */
 } EtlStepKind;
 
 /* The values of etl.log.status. */

@@ -119,14 +119,14 @@ Datum
 etl_revoke_default_privileges(PG_FUNCTION_ARGS)
 {
 	static const char *const find_grantees =
-		"SELECT pg_catalog.string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC'"
-		"  ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END, ', ')"
-		" FROM (SELECT nspowner, nspacl FROM pg_catalog.pg_namespace WHERE nspname = '" ETL_SCHEMA "'"
-		"       UNION ALL"
-		"       SELECT relowner, relacl FROM pg_catalog.pg_class"
-		"       WHERE relnamespace = '" ETL_SCHEMA "'::pg_catalog.regnamespace) AS o (owner, acl)"
-		" CROSS JOIN LATERAL pg_catalog.aclexplode(o.acl) AS a"
-		" WHERE a.grantee OPERATOR(pg_catalog.<>) o.owner";
+	"SELECT pg_catalog.string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC'"
+	"  ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END, ', ')"
+	" FROM (SELECT nspowner, nspacl FROM pg_catalog.pg_namespace WHERE nspname = '" ETL_SCHEMA "'"
+	"       UNION ALL"
+	"       SELECT relowner, relacl FROM pg_catalog.pg_class"
+	"       WHERE relnamespace = '" ETL_SCHEMA "'::pg_catalog.regnamespace) AS o (owner, acl)"
+	" CROSS JOIN LATERAL pg_catalog.aclexplode(o.acl) AS a"
+	" WHERE a.grantee OPERATOR(pg_catalog.<>) o.owner";
 	static const char *const objects[] = {
 		"SCHEMA " ETL_SCHEMA,
 		"ALL TABLES IN SCHEMA " ETL_SCHEMA,

@@ -37,6 +37,7 @@ static const struct
 	const char *name;
 	const char *value;
 }			session_pinned[] =
+
 {
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_read_only", "off"},

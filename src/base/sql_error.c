@@ -1,24 +1,24 @@
 /*-------------------------------------------------------------------------
  *
- * sqlerror.c
+ * sql_error.c
  *	  Errors in SQL that a user stored: where in that SQL they are.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "base/sqlerror.h"
+#include "base/sql_error.h"
 
 static void
-sqlerror_callback(void *arg)
+sql_error_callback(void *arg)
 {
 	SqlErrorContext *context = (SqlErrorContext *) arg;
 	int			position = geterrposition();
 
 	/*
-	 * A position that is still there is one in our text: callbacks run from
-	 * the innermost outwards, and whatever parses another text below us (SPI,
-	 * an SQL function) has made its own positions internal by now.
+	 * A position that is still there is one in our text: callbacks run from the innermost
+	 * outwards, and whatever parses another text below us (SPI, an SQL function) has made its own
+	 * positions internal by now.
 	 */
 	if (position > 0)
 	{
@@ -34,16 +34,16 @@ sqlerror_callback(void *arg)
 }
 
 void
-sqlerror_push(SqlErrorContext *context)
+sql_error_push(SqlErrorContext *context)
 {
-	context->callback.callback = sqlerror_callback;
+	context->callback.callback = sql_error_callback;
 	context->callback.arg = context;
 	context->callback.previous = error_context_stack;
 	error_context_stack = &context->callback;
 }
 
 void
-sqlerror_pop(SqlErrorContext *context)
+sql_error_pop(SqlErrorContext *context)
 {
 	Assert(error_context_stack == &context->callback);
 	error_context_stack = context->callback.previous;

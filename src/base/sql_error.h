@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * sqlerror.h
+ * sql_error.h
  *	  Errors in SQL that a user stored: where in that SQL they are.
  *
  * Nobody typed the SQL of a step just now, so an error's cursor position means
@@ -9,21 +9,19 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_SQLERROR_H
-#define ETL_SQLERROR_H
+#ifndef ETL_SQL_ERROR_H
+#define ETL_SQL_ERROR_H
 
 #include "etl.h"
 
 typedef struct SqlErrorContext
 {
 	const char *sql;			/* the text that the user knows */
-	int			offset;			/* characters to take from a position in the
-								 * text that was parsed, to get one in sql */
-	const char *label;			/* NULL, or what sql is: a context line of
-								 * label and sql is added */
+	int			offset;			/* characters to take from a position in the text that was parsed,
+								 * to get one in sql */
+	const char *label;			/* NULL, or what sql is: a context line of label and sql is added */
 	int			statement;		/* which statement of sql runs, from 1 */
-	int			statements;		/* how many there are; above 1 a context line
-								 * says which one it is */
+	int			statements;		/* how many there are; above 1 a context line says which one it is */
 
 	ErrorContextCallback callback;	/* private */
 } SqlErrorContext;
@@ -34,7 +32,7 @@ typedef struct SqlErrorContext
  * and may be changed between the two.  Push takes over all fields but the
  * private one as the caller has set them.
  */
-extern void sqlerror_push(SqlErrorContext *context);
-extern void sqlerror_pop(SqlErrorContext *context);
+extern void sql_error_push(SqlErrorContext *context);
+extern void sql_error_pop(SqlErrorContext *context);
 
-#endif							/* ETL_SQLERROR_H */
+#endif							/* ETL_SQL_ERROR_H */

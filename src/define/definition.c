@@ -19,18 +19,18 @@
 #include "compat.h"
 #include "metastore/catalog.h"
 #include "define/definition.h"
-#include "define/field.h"
+#include "define/option.h"
 #include "base/lock.h"
 #include "base/nearest.h"
 #include "base/names.h"
-#include "parse/partkey.h"
+#include "parse/partition_key.h"
 #include "define/pipeline.h"
 #include "parse/refs.h"
 #include "graph/retry.h"
 #include "base/security.h"
 #include "table/staging.h"
-#include "parse/stepcheck.h"
-#include "parse/stepindex.h"
+#include "parse/step_check.h"
+#include "parse/step_index.h"
 
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
@@ -62,53 +62,53 @@ static const char *const ordering_words[] = {"graph", "staged", NULL};
 static const char *const durability_words[] = {"unlogged", "outputs", "all", NULL};
 
 /* argno: of create_pipeline */
-const Field definition_option_fields[] = {
-	{.name = "target_schema", .type = FIELD_NAME, .argno = 1, FIELD(Pipeline, target_schema)},
-	{.name = "search_path", .type = FIELD_TEXT, .argno = 2, FIELD(Pipeline, search_path)},
-	{.name = "max_parallel", .type = FIELD_INT, .argno = 3, FIELD(Pipeline, max_parallel),
+const Option definition_option_fields[] = {
+	{.name = "target_schema", .type = OPTION_NAME, .argno = 1, FIELD(Pipeline, target_schema)},
+	{.name = "search_path", .type = OPTION_TEXT, .argno = 2, FIELD(Pipeline, search_path)},
+	{.name = "max_parallel", .type = OPTION_INT, .argno = 3, FIELD(Pipeline, max_parallel),
 	.min = 1, .max = ETL_MAX_PARALLEL},
-	{.name = "max_attempts", .type = FIELD_INT, .argno = 4, FIELD(Pipeline, max_attempts),
+	{.name = "max_attempts", .type = OPTION_INT, .argno = 4, FIELD(Pipeline, max_attempts),
 	.min = 1, .max = ETL_MAX_ATTEMPTS},
-	{.name = "retry_delay", .type = FIELD_INTERVAL, .argno = 5, FIELD(Pipeline, retry_delay_ms),
+	{.name = "retry_delay", .type = OPTION_INTERVAL, .argno = 5, FIELD(Pipeline, retry_delay_ms),
 	.min = 0, .max = FIELD_MAX_INTERVAL_MS},
-	{.name = "retry_on", .type = FIELD_TEXT_LIST, .argno = 6, FIELD(Pipeline, retry_on)},
-	{.name = "step_timeout", .type = FIELD_INTERVAL, .argno = 7, FIELD(Pipeline, step_timeout_ms),
+	{.name = "retry_on", .type = OPTION_TEXT_LIST, .argno = 6, FIELD(Pipeline, retry_on)},
+	{.name = "step_timeout", .type = OPTION_INTERVAL, .argno = 7, FIELD(Pipeline, step_timeout_ms),
 	.min = 1, .max = FIELD_MAX_INTERVAL_MS},
-	{.name = "run_timeout", .type = FIELD_INTERVAL, .argno = 8, FIELD(Pipeline, run_timeout_ms),
+	{.name = "run_timeout", .type = OPTION_INTERVAL, .argno = 8, FIELD(Pipeline, run_timeout_ms),
 	.min = 1, .max = FIELD_MAX_INTERVAL_MS},
-	{.name = "ordering", .type = FIELD_WORD, .argno = 9, FIELD(Pipeline, staged),
+	{.name = "ordering", .type = OPTION_WORD, .argno = 9, FIELD(Pipeline, staged),
 	.words = ordering_words},
-	{.name = "durability", .type = FIELD_WORD, .argno = 10, FIELD(Pipeline, durability),
+	{.name = "durability", .type = OPTION_WORD, .argno = 10, FIELD(Pipeline, durability),
 	.words = durability_words},
-	{.name = "description", .type = FIELD_TEXT, .argno = 11, FIELD(Pipeline, description)},
-	{.name = "one_snapshot", .type = FIELD_BOOL, .argno = 12, FIELD(Pipeline, one_snapshot)},
+	{.name = "description", .type = OPTION_TEXT, .argno = 11, FIELD(Pipeline, description)},
+	{.name = "one_snapshot", .type = OPTION_BOOL, .argno = 12, FIELD(Pipeline, one_snapshot)},
 };
 const int	definition_option_count = lengthof(definition_option_fields);
 static const char *const fixed_options[] = {"pipeline", "owner", NULL};
 
 /* argno: of add_step, whose process_name and step_id are not among these */
-const Field definition_step_fields[] = {
-	{.name = "sql_query", .type = FIELD_TEXT, .argno = 2, FIELD(Step, sql_query),
+const Option definition_step_fields[] = {
+	{.name = "sql_query", .type = OPTION_TEXT, .argno = 2, FIELD(Step, sql_query),
 	.required = true},
-	{.name = "depends_on", .type = FIELD_NAME_LIST, .argno = 3, FIELD(Step, depends_on)},
-	{.name = "execution_order", .type = FIELD_INT, .argno = 4, FIELD(Step, execution_order),
+	{.name = "depends_on", .type = OPTION_NAME_LIST, .argno = 3, FIELD(Step, depends_on)},
+	{.name = "execution_order", .type = OPTION_INT, .argno = 4, FIELD(Step, execution_order),
 	.has_offset = offsetof(Step, has_order), .min = -PG_INT32_MAX, .max = PG_INT32_MAX},
-	{.name = "broadcast", .type = FIELD_BOOL, .argno = 5, FIELD(Step, broadcast)},
-	{.name = "cache", .type = FIELD_BOOL, .argno = 6, FIELD(Step, cache)},
-	{.name = "persist", .type = FIELD_BOOL, .argno = 7, FIELD(Step, persist),
+	{.name = "broadcast", .type = OPTION_BOOL, .argno = 5, FIELD(Step, broadcast)},
+	{.name = "cache", .type = OPTION_BOOL, .argno = 6, FIELD(Step, cache)},
+	{.name = "persist", .type = OPTION_BOOL, .argno = 7, FIELD(Step, persist),
 	.has_offset = offsetof(Step, has_persist)},
-	{.name = "repartition", .type = FIELD_INT, .argno = 8, FIELD(Step, repartition),
+	{.name = "repartition", .type = OPTION_INT, .argno = 8, FIELD(Step, repartition),
 	.min = 1, .max = ETL_MAX_PARTITIONS},
-	{.name = "repartition_by", .type = FIELD_NAME_LIST, .argno = 9, FIELD(Step, repartition_by)},
-	{.name = "keep", .type = FIELD_BOOL, .argno = 10, FIELD(Step, keep)},
-	{.name = "indexes", .type = FIELD_TEXT_LIST, .argno = 11, FIELD(Step, indexes)},
-	{.name = "checks", .type = FIELD_TEXT_LIST, .argno = 12, FIELD(Step, checks)},
-	{.name = "settings", .type = FIELD_TEXT_LIST, .argno = 13, FIELD(Step, settings)},
-	{.name = "max_attempts", .type = FIELD_INT, .argno = 14, FIELD(Step, max_attempts),
+	{.name = "repartition_by", .type = OPTION_NAME_LIST, .argno = 9, FIELD(Step, repartition_by)},
+	{.name = "keep", .type = OPTION_BOOL, .argno = 10, FIELD(Step, keep)},
+	{.name = "indexes", .type = OPTION_TEXT_LIST, .argno = 11, FIELD(Step, indexes)},
+	{.name = "checks", .type = OPTION_TEXT_LIST, .argno = 12, FIELD(Step, checks)},
+	{.name = "settings", .type = OPTION_TEXT_LIST, .argno = 13, FIELD(Step, settings)},
+	{.name = "max_attempts", .type = OPTION_INT, .argno = 14, FIELD(Step, max_attempts),
 	.min = 1, .max = ETL_MAX_ATTEMPTS},
-	{.name = "step_timeout", .type = FIELD_INTERVAL, .argno = 15, FIELD(Step, step_timeout_ms),
+	{.name = "step_timeout", .type = OPTION_INTERVAL, .argno = 15, FIELD(Step, step_timeout_ms),
 	.min = 1, .max = FIELD_MAX_INTERVAL_MS},
-	{.name = "description", .type = FIELD_TEXT, .argno = 16, FIELD(Step, description)},
+	{.name = "description", .type = OPTION_TEXT, .argno = 16, FIELD(Step, description)},
 };
 const int	definition_step_count = lengthof(definition_step_fields);
 static const char *const fixed_step_fields[] = {"process_name", "step_id", "pipeline", NULL};
@@ -216,7 +216,7 @@ definition_check_options(Pipeline *pipeline)
 	ListCell   *lc;
 
 	/* a default name may be too long; one that was given has been checked */
-	field_check_name("target_schema", pipeline->target_schema);
+	option_check_name("target_schema", pipeline->target_schema);
 	pipeline->search_path = resolve_search_path(pipeline->search_path);
 
 	foreach(lc, pipeline->retry_on)
@@ -377,12 +377,12 @@ add_check_reads(const Pipeline *pipeline, Step *step, const char *text)
 {
 	ListCell   *lc;
 
-	foreach(lc, stepcheck_reads(stepcheck_parse(text, step->process_name)))
+	foreach(lc, step_check_reads(step_check_parse(text, step->process_name)))
 	{
 		const RefName *ref = lfirst(lc);
 		char	   *reference = refs_name_to_text(ref);
 		bool		known = strcmp(ref->name, step->process_name) == 0 &&
-			(ref->schema == NULL || strcmp(ref->schema, pipeline->target_schema) == 0);
+		(ref->schema == NULL || strcmp(ref->schema, pipeline->target_schema) == 0);
 
 		if (!known && !names_contain(step->reads, reference))
 			step->reads = lappend(step->reads, reference);
@@ -439,7 +439,7 @@ definition_check_step(const Pipeline *pipeline, Step *step)
 	if (step->kind != ETL_STEP_QUERY)
 		check_command_step(step);
 	foreach(lc, step->indexes)
-		stepindex_check(lfirst(lc));
+		step_index_check(lfirst(lc));
 	foreach(lc, step->settings)
 		check_setting(lfirst(lc));
 
@@ -470,13 +470,13 @@ definition_open(const char *name, const char *function)
 bool
 definition_step_equal(const Step *a, const Step *b)
 {
-	return field_all_equal(definition_step_fields, definition_step_count, a, b);
+	return option_all_equal(definition_step_fields, definition_step_count, a, b);
 }
 
 bool
 definition_options_equal(const Pipeline *a, const Pipeline *b)
 {
-	return field_all_equal(definition_option_fields, definition_option_count, a, b);
+	return option_all_equal(definition_option_fields, definition_option_count, a, b);
 }
 
 static Step *
@@ -518,11 +518,11 @@ etl_create_pipeline(PG_FUNCTION_ARGS)
 
 	security_check_may_start("etl.create_pipeline()");
 
-	pipeline->name = field_text_argument(fcinfo, 0, "pipeline");
-	field_check_name("pipeline", pipeline->name);
+	pipeline->name = option_text_argument(fcinfo, 0, "pipeline");
+	option_check_name("pipeline", pipeline->name);
 	pipeline->owner = GetUserId();
 	definition_default_options(pipeline);
-	field_take_arguments(definition_option_fields, definition_option_count, pipeline, fcinfo);
+	option_take_arguments(definition_option_fields, definition_option_count, pipeline, fcinfo);
 
 	pipeline->id = catalog_insert_pipeline(pipeline->name, pipeline->owner);
 	if (pipeline->id == 0)
@@ -538,15 +538,15 @@ etl_create_pipeline(PG_FUNCTION_ARGS)
 Datum
 etl_alter_pipeline(PG_FUNCTION_ARGS)
 {
-	char	   *name = field_text_argument(fcinfo, 0, "pipeline");
+	char	   *name = option_text_argument(fcinfo, 0, "pipeline");
 	Jsonb	   *changes = changes_argument(fcinfo, 1);
 	Pipeline   *old = definition_open(name, "etl.alter_pipeline()");
 	Pipeline	changed = *old;
 	Pipeline	defaults = *old;
 
 	definition_default_options(&defaults);
-	field_take_changes("pipeline", definition_option_fields, definition_option_count, &changed,
-					   &defaults, fixed_options, changes);
+	option_take_changes("pipeline", definition_option_fields, definition_option_count, &changed,
+						&defaults, fixed_options, changes);
 	definition_check_options(&changed);
 	if (!definition_options_equal(old, &changed))
 		catalog_write_options(&changed, catalog_begin_version(changed.id));
@@ -590,7 +590,7 @@ drop_outputs(int32 pipeline_id)
 Datum
 etl_drop_pipeline(PG_FUNCTION_ARGS)
 {
-	char	   *name = field_text_argument(fcinfo, 0, "pipeline");
+	char	   *name = option_text_argument(fcinfo, 0, "pipeline");
 	bool		drop_tables = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	Pipeline   *pipeline = definition_open(name, "etl.drop_pipeline()");
 
@@ -655,16 +655,16 @@ choose_step_id(const Pipeline *pipeline, FunctionCallInfo fcinfo)
 Datum
 etl_add_step(PG_FUNCTION_ARGS)
 {
-	char	   *name = field_text_argument(fcinfo, 0, "pipeline");
-	char	   *process_name = field_text_argument(fcinfo, 1, "process_name");
+	char	   *name = option_text_argument(fcinfo, 0, "pipeline");
+	char	   *process_name = option_text_argument(fcinfo, 1, "process_name");
 	Pipeline   *pipeline = definition_open(name, "etl.add_step()");
 	int32		version;
 	Step		step;
 
 	definition_default_step(&step);
-	field_check_name("process_name", process_name);
+	option_check_name("process_name", process_name);
 	step.process_name = process_name;
-	field_take_arguments(definition_step_fields, definition_step_count, &step, fcinfo);
+	option_take_arguments(definition_step_fields, definition_step_count, &step, fcinfo);
 
 	if (catalog_find_step(pipeline->id, process_name) != NULL)
 		ereport(ERROR,
@@ -674,7 +674,7 @@ etl_add_step(PG_FUNCTION_ARGS)
 	definition_check_step(pipeline, &step);
 	version = catalog_begin_version(pipeline->id);
 	catalog_write_step(pipeline->id, version, &step);
-	partkey_settle(pipeline, version, list_make1(&step));
+	partition_key_settle(pipeline, version, list_make1(&step));
 
 	PG_RETURN_INT32(step.step_id);
 }
@@ -682,8 +682,8 @@ etl_add_step(PG_FUNCTION_ARGS)
 Datum
 etl_alter_step(PG_FUNCTION_ARGS)
 {
-	char	   *name = field_text_argument(fcinfo, 0, "pipeline");
-	char	   *process_name = field_text_argument(fcinfo, 1, "process_name");
+	char	   *name = option_text_argument(fcinfo, 0, "pipeline");
+	char	   *process_name = option_text_argument(fcinfo, 1, "process_name");
 	Jsonb	   *changes = changes_argument(fcinfo, 2);
 	Pipeline   *pipeline = definition_open(name, "etl.alter_step()");
 	Step	   *old = open_step(pipeline, process_name);
@@ -691,16 +691,16 @@ etl_alter_step(PG_FUNCTION_ARGS)
 	Step		defaults;
 
 	definition_default_step(&defaults);
-	field_take_changes("step", definition_step_fields, definition_step_count, &changed,
-					   &defaults, fixed_step_fields, changes);
+	option_take_changes("step", definition_step_fields, definition_step_count, &changed,
+						&defaults, fixed_step_fields, changes);
 	definition_check_step(pipeline, &changed);
 	if (!definition_step_equal(old, &changed))
 	{
 		int32		version = catalog_begin_version(pipeline->id);
 
-		partkey_carry(&changed, old);
+		partition_key_carry(&changed, old);
 		catalog_write_step(pipeline->id, version, &changed);
-		partkey_settle(pipeline, version, list_make1(&changed));
+		partition_key_settle(pipeline, version, list_make1(&changed));
 	}
 
 	PG_RETURN_VOID();
@@ -709,8 +709,8 @@ etl_alter_step(PG_FUNCTION_ARGS)
 Datum
 etl_drop_step(PG_FUNCTION_ARGS)
 {
-	char	   *name = field_text_argument(fcinfo, 0, "pipeline");
-	char	   *process_name = field_text_argument(fcinfo, 1, "process_name");
+	char	   *name = option_text_argument(fcinfo, 0, "pipeline");
+	char	   *process_name = option_text_argument(fcinfo, 1, "process_name");
 	Pipeline   *pipeline = definition_open(name, "etl.drop_step()");
 	Step	   *step = open_step(pipeline, process_name);
 
@@ -725,7 +725,7 @@ Datum
 etl_metadata_at(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	char	   *name = field_text_argument(fcinfo, 0, "pipeline");
+	char	   *name = option_text_argument(fcinfo, 0, "pipeline");
 	Pipeline   *pipeline = pipeline_open(name);
 	int32		version;
 

@@ -4,7 +4,7 @@
  *	  The way that every change of a definition goes, for all who make one.
  *
  * A changer opens the pipeline with definition_open, changes the structs in
- * memory (field.h), checks them, and if anything differs writes them with
+ * memory (option.h), checks them, and if anything differs writes them with
  * catalog.h's functions as part of the version that catalog_begin_version
  * returns.
  *
@@ -13,13 +13,13 @@
 #ifndef ETL_DEFINITION_H
 #define ETL_DEFINITION_H
 
-#include "define/field.h"
+#include "define/option.h"
 #include "metastore/catalog.h"
 
 /* The options of a Pipeline, and what a Step has beside process_name and step_id. */
-extern const Field definition_option_fields[];
+extern const Option definition_option_fields[];
 extern const int definition_option_count;
-extern const Field definition_step_fields[];
+extern const Option definition_step_fields[];
 extern const int definition_step_count;
 
 /* The defaults of all fields; nothing else of a Pipeline is touched. */

@@ -18,10 +18,10 @@
 #include "compat.h"
 #include "metastore/catalog.h"
 #include "define/definition.h"
-#include "define/field.h"
+#include "define/option.h"
 #include "base/names.h"
 #include "base/nearest.h"
-#include "parse/partkey.h"
+#include "parse/partition_key.h"
 #include "define/pipeline.h"
 
 #include "fmgr.h"
@@ -98,6 +98,7 @@ int_value(const char *key, const JsonbValue *value)
 		raise_json_type(key, "an integer");
 	text = DatumGetCString(DirectFunctionCall1(numeric_out,
 											   NumericGetDatum(value->val.numeric)));
+
 	number = strtoll(text, &end, 10);	/* at the limits where it overflows */
 	if (*end != '\0')
 		raise_json_type(key, "an integer");
@@ -124,7 +125,7 @@ split_names(const char *key, const char *text)
 		while (end > start && strchr(" \t\r\n", end[-1]))
 			end--;
 		name = pnstrdup(start, end - start);
-		field_check_name(key, name);
+		option_check_name(key, name);
 		names = lappend(names, name);
 		if (comma == NULL)
 			return names;
@@ -185,11 +186,11 @@ take_key(const Pipeline *pipeline, MetadataRow *row, const Step *defaults,
 		if (value->type == jbvString)
 			row->step.depends_on = split_names(key, text_value(key, value));
 		else
-			(void) field_take_value(definition_step_fields, definition_step_count,
-									&row->step, defaults, key, value);
+			(void) option_take_value(definition_step_fields, definition_step_count,
+									 &row->step, defaults, key, value);
 	}
-	else if (!field_take_value(definition_step_fields, definition_step_count,
-							   &row->step, defaults, key, value))
+	else if (!option_take_value(definition_step_fields, definition_step_count,
+								&row->step, defaults, key, value))
 	{
 		for (int i = 0; i < (int) lengthof(row_keys); i++)
 		{
@@ -217,7 +218,7 @@ begin_row(HTAB *names, JsonbContainer *object, const Step *defaults)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("a row needs a \"%s\"", key)));
 	name = text_value(key, value);
-	field_check_name(key, name);
+	option_check_name(key, name);
 
 	entry = hash_search(names, name, HASH_ENTER, &found);
 	if (!found)
@@ -504,11 +505,11 @@ write_rows(const Pipeline *pipeline, List *changed)
 	{
 		MetadataRow *row = lfirst(lc);
 
-		partkey_carry(&row->step, row->old);
+		partition_key_carry(&row->step, row->old);
 		catalog_write_step(pipeline->id, version, &row->step);
 		steps = lappend(steps, &row->step);
 	}
-	partkey_settle(pipeline, version, steps);
+	partition_key_settle(pipeline, version, steps);
 
 	return version;
 }
@@ -539,7 +540,7 @@ load_names(const Pipeline *pipeline)
 Datum
 etl_update_metadata(PG_FUNCTION_ARGS)
 {
-	char	   *name = field_text_argument(fcinfo, 0, "pipeline");
+	char	   *name = option_text_argument(fcinfo, 0, "pipeline");
 	Pipeline   *pipeline;
 	HTAB	   *names;
 	List	   *rows;

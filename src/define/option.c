@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * field.c
+ * option.c
  *	  Options of a pipeline and arguments of a step as data.
  *
  * Values come from SQL arguments or from jsonb; both are brought to the form
@@ -13,7 +13,7 @@
 
 #include "compat.h"
 #include "metastore/catalog.h"
-#include "define/field.h"
+#include "define/option.h"
 #include "base/nearest.h"
 
 #include "catalog/pg_type.h"
@@ -43,7 +43,7 @@ raise_null_element(const char *what)
 }
 
 void
-field_check_name(const char *what, const char *name)
+option_check_name(const char *what, const char *name)
 {
 	if (name[0] == '\0')
 		ereport(ERROR,
@@ -58,7 +58,7 @@ field_check_name(const char *what, const char *name)
 }
 
 char *
-field_text_argument(FunctionCallInfo fcinfo, int argno, const char *what)
+option_text_argument(FunctionCallInfo fcinfo, int argno, const char *what)
 {
 	if (PG_ARGISNULL(argno))
 		raise_null(what);
@@ -68,28 +68,28 @@ field_text_argument(FunctionCallInfo fcinfo, int argno, const char *what)
 /* ---- setting a member, with the checks ---- */
 
 static void
-set_text(const Field *field, void *target, char *value)
+set_text(const Option *field, void *target, char *value)
 {
-	if (field->type == FIELD_NAME)
-		field_check_name(field->name, value);
+	if (field->type == OPTION_NAME)
+		option_check_name(field->name, value);
 	*MEMBER(char *, target, field) = value;
 }
 
 static void
-set_list(const Field *field, void *target, List *value)
+set_list(const Option *field, void *target, List *value)
 {
-	if (field->type == FIELD_NAME_LIST)
+	if (field->type == OPTION_NAME_LIST)
 	{
 		ListCell   *lc;
 
 		foreach(lc, value)
-			field_check_name(field->name, lfirst(lc));
+			option_check_name(field->name, lfirst(lc));
 	}
 	*MEMBER(List *, target, field) = value;
 }
 
 static void
-set_int(const Field *field, void *target, int64 value)
+set_int(const Option *field, void *target, int64 value)
 {
 	if (value < field->min || value > field->max)
 		ereport(ERROR,
@@ -101,7 +101,7 @@ set_int(const Field *field, void *target, int64 value)
 }
 
 static void
-set_interval(const Field *field, void *target, const Interval *value)
+set_interval(const Option *field, void *target, const Interval *value)
 {
 	int64		ms;
 
@@ -127,7 +127,7 @@ set_interval(const Field *field, void *target, const Interval *value)
 }
 
 static void
-set_word(const Field *field, void *target, const char *value)
+set_word(const Option *field, void *target, const char *value)
 {
 	StringInfoData list;
 	int			n = 0;
@@ -155,21 +155,21 @@ set_word(const Field *field, void *target, const char *value)
 
 /* There is a value, or, after reset_field, perhaps not. */
 static void
-set_has(const Field *field, void *target, bool has)
+set_has(const Option *field, void *target, bool has)
 {
 	if (field->has_offset != 0)
 		*((bool *) ((char *) target + field->has_offset)) = has;
 }
 
 static bool
-get_has(const Field *field, const void *target)
+get_has(const Option *field, const void *target)
 {
 	return field->has_offset == 0 ||
 		*((const bool *) ((const char *) target + field->has_offset));
 }
 
 static void
-reset_field(const Field *field, void *target, const void *defaults)
+reset_field(const Option *field, void *target, const void *defaults)
 {
 	memcpy(MEMBER(char, target, field), MEMBER(const char, defaults, field), field->size);
 	set_has(field, target, field->has_offset != 0 && get_has(field, defaults));
@@ -178,7 +178,7 @@ reset_field(const Field *field, void *target, const void *defaults)
 /* ---- SQL arguments ---- */
 
 static List *
-list_from_array(const Field *field, ArrayType *array)
+list_from_array(const Option *field, ArrayType *array)
 {
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR,
@@ -190,11 +190,11 @@ list_from_array(const Field *field, ArrayType *array)
 }
 
 void
-field_take_arguments(const Field *fields, int nfields, void *target, FunctionCallInfo fcinfo)
+option_take_arguments(const Option *fields, int nfields, void *target, FunctionCallInfo fcinfo)
 {
 	for (int i = 0; i < nfields; i++)
 	{
-		const Field *field = &fields[i];
+		const Option *field = &fields[i];
 		int			n = field->argno;
 
 		if (PG_ARGISNULL(n))
@@ -206,24 +206,24 @@ field_take_arguments(const Field *fields, int nfields, void *target, FunctionCal
 
 		switch (field->type)
 		{
-			case FIELD_TEXT:
-			case FIELD_NAME:
+			case OPTION_TEXT:
+			case OPTION_NAME:
 				set_text(field, target, text_to_cstring(PG_GETARG_TEXT_PP(n)));
 				break;
-			case FIELD_TEXT_LIST:
-			case FIELD_NAME_LIST:
+			case OPTION_TEXT_LIST:
+			case OPTION_NAME_LIST:
 				set_list(field, target, list_from_array(field, PG_GETARG_ARRAYTYPE_P(n)));
 				break;
-			case FIELD_BOOL:
+			case OPTION_BOOL:
 				*MEMBER(bool, target, field) = PG_GETARG_BOOL(n);
 				break;
-			case FIELD_INT:
+			case OPTION_INT:
 				set_int(field, target, PG_GETARG_INT32(n));
 				break;
-			case FIELD_INTERVAL:
+			case OPTION_INTERVAL:
 				set_interval(field, target, PG_GETARG_INTERVAL_P(n));
 				break;
-			case FIELD_WORD:
+			case OPTION_WORD:
 				set_word(field, target, text_to_cstring(PG_GETARG_TEXT_PP(n)));
 				break;
 		}
@@ -234,7 +234,7 @@ field_take_arguments(const Field *fields, int nfields, void *target, FunctionCal
 /* ---- jsonb ---- */
 
 static void
-raise_json_type(const Field *field, const char *expected)
+raise_json_type(const Option *field, const char *expected)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -242,7 +242,7 @@ raise_json_type(const Field *field, const char *expected)
 }
 
 static char *
-text_from_json(const Field *field, const JsonbValue *value, const char *expected)
+text_from_json(const Option *field, const JsonbValue *value, const char *expected)
 {
 	if (value->type != jbvString)
 		raise_json_type(field, expected);
@@ -250,7 +250,7 @@ text_from_json(const Field *field, const JsonbValue *value, const char *expected
 }
 
 static int64
-int_from_json(const Field *field, const JsonbValue *value)
+int_from_json(const Option *field, const JsonbValue *value)
 {
 	char	   *text;
 	char	   *end;
@@ -260,17 +260,19 @@ int_from_json(const Field *field, const JsonbValue *value)
 		raise_json_type(field, "an integer");
 	text = DatumGetCString(DirectFunctionCall1(numeric_out,
 											   NumericGetDatum(value->val.numeric)));
+
 	errno = 0;
 	number = strtoll(text, &end, 10);
 	if (*end != '\0')
 		raise_json_type(field, "an integer");
 	if (errno != 0)
 		number = text[0] == '-' ? PG_INT64_MIN : PG_INT64_MAX;	/* out of any range */
+
 	return number;
 }
 
 static List *
-list_from_json(const Field *field, const JsonbValue *value)
+list_from_json(const Option *field, const JsonbValue *value)
 {
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
@@ -293,34 +295,34 @@ list_from_json(const Field *field, const JsonbValue *value)
 }
 
 static void
-set_from_json(const Field *field, void *target, const JsonbValue *value)
+set_from_json(const Option *field, void *target, const JsonbValue *value)
 {
 	switch (field->type)
 	{
-		case FIELD_TEXT:
-		case FIELD_NAME:
+		case OPTION_TEXT:
+		case OPTION_NAME:
 			set_text(field, target, text_from_json(field, value, "a string"));
 			break;
-		case FIELD_TEXT_LIST:
-		case FIELD_NAME_LIST:
+		case OPTION_TEXT_LIST:
+		case OPTION_NAME_LIST:
 			set_list(field, target, list_from_json(field, value));
 			break;
-		case FIELD_BOOL:
+		case OPTION_BOOL:
 			if (value->type != jbvBool)
 				raise_json_type(field, "true or false");
 			*MEMBER(bool, target, field) = value->val.boolean;
 			break;
-		case FIELD_INT:
+		case OPTION_INT:
 			set_int(field, target, int_from_json(field, value));
 			break;
-		case FIELD_INTERVAL:
+		case OPTION_INTERVAL:
 			set_interval(field, target,
 						 DatumGetIntervalP(DirectFunctionCall3(interval_in,
 															   CStringGetDatum(text_from_json(field, value, "a string that is an interval")),
 															   ObjectIdGetDatum(InvalidOid),
 															   Int32GetDatum(-1))));
 			break;
-		case FIELD_WORD:
+		case OPTION_WORD:
 			set_word(field, target, text_from_json(field, value, "a string"));
 			break;
 	}
@@ -329,7 +331,7 @@ set_from_json(const Field *field, void *target, const JsonbValue *value)
 
 /* An unknown key, or one of those that cannot be changed. */
 static void
-raise_wrong_key(const char *what, const Field *fields, int nfields,
+raise_wrong_key(const char *what, const Option *fields, int nfields,
 				const char *const *fixed, const char *key)
 {
 	Nearest		nearest;
@@ -354,10 +356,10 @@ raise_wrong_key(const char *what, const Field *fields, int nfields,
 }
 
 bool
-field_take_value(const Field *fields, int nfields, void *target, const void *defaults,
-				 const char *key, const JsonbValue *value)
+option_take_value(const Option *fields, int nfields, void *target, const void *defaults,
+				  const char *key, const JsonbValue *value)
 {
-	const Field *field = NULL;
+	const Option *field = NULL;
 
 	for (int i = 0; i < nfields && field == NULL; i++)
 	{
@@ -379,8 +381,8 @@ field_take_value(const Field *fields, int nfields, void *target, const void *def
 }
 
 void
-field_take_changes(const char *what, const Field *fields, int nfields, void *target,
-				   const void *defaults, const char *const *fixed, const Jsonb *changes)
+option_take_changes(const char *what, const Option *fields, int nfields, void *target,
+					const void *defaults, const char *const *fixed, const Jsonb *changes)
 {
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
@@ -398,7 +400,7 @@ field_take_changes(const char *what, const Field *fields, int nfields, void *tar
 		if (token == WJB_KEY)
 			key = pnstrdup(value.val.string.val, value.val.string.len);
 		else if (token == WJB_VALUE &&
-				 !field_take_value(fields, nfields, target, defaults, key, &value))
+				 !option_take_value(fields, nfields, target, defaults, key, &value))
 			raise_wrong_key(what, fields, nfields, fixed, key);
 	}
 }
@@ -424,40 +426,40 @@ interval_to_text(int64 ms)
 }
 
 char *
-field_to_text(const Field *field, const void *source)
+option_to_text(const Option *field, const void *source)
 {
 	if (!get_has(field, source))
 		return NULL;
 
 	switch (field->type)
 	{
-		case FIELD_TEXT:
-		case FIELD_NAME:
+		case OPTION_TEXT:
+		case OPTION_NAME:
 			return *MEMBER(char *const, source, field);
-		case FIELD_TEXT_LIST:
-		case FIELD_NAME_LIST:
+		case OPTION_TEXT_LIST:
+		case OPTION_NAME_LIST:
 			{
 				const List *list = *MEMBER(List *const, source, field);
 
 				return list == NIL ? NULL :
 					output_value(TEXTARRAYOID, PointerGetDatum(catalog_list_to_array(list)));
 			}
-		case FIELD_BOOL:
+		case OPTION_BOOL:
 			return pstrdup(*MEMBER(const bool, source, field) ? "true" : "false");
-		case FIELD_INT:
+		case OPTION_INT:
 			{
 				int32		value = *MEMBER(const int32, source, field);
 
 				/* where 0 is no possible value it stands for none */
 				return value == 0 && field->min > 0 ? NULL : psprintf("%d", value);
 			}
-		case FIELD_INTERVAL:
+		case OPTION_INTERVAL:
 			{
 				int64		ms = *MEMBER(const int64, source, field);
 
 				return ms == CATALOG_NO_TIMEOUT ? NULL : interval_to_text(ms);
 			}
-		case FIELD_WORD:
+		case OPTION_WORD:
 			return pstrdup(field->words[field->size == sizeof(bool) ?
 										(int) *MEMBER(const bool, source, field) :
 										*MEMBER(const int, source, field)]);
@@ -468,18 +470,18 @@ field_to_text(const Field *field, const void *source)
 /* ---- text of a script ---- */
 
 void
-field_take_text(const Field *field, void *target, char *value)
+option_take_text(const Option *field, void *target, char *value)
 {
 	bool		truth;
 	int32		number;
 
 	switch (field->type)
 	{
-		case FIELD_TEXT:
-		case FIELD_NAME:
+		case OPTION_TEXT:
+		case OPTION_NAME:
 			set_text(field, target, value);
 			break;
-		case FIELD_BOOL:
+		case OPTION_BOOL:
 			if (!parse_bool(value, &truth))
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -487,38 +489,38 @@ field_take_text(const Field *field, void *target, char *value)
 						 errhint("Available values: %s.", "\"true\" and \"false\"")));
 			*MEMBER(bool, target, field) = truth;
 			break;
-		case FIELD_INT:
+		case OPTION_INT:
 			number = pg_strtoint32(value);
 			set_int(field, target, number);
 			break;
-		case FIELD_INTERVAL:
+		case OPTION_INTERVAL:
 			set_interval(field, target,
 						 DatumGetIntervalP(DirectFunctionCall3(interval_in,
 															   CStringGetDatum(value),
 															   ObjectIdGetDatum(InvalidOid),
 															   Int32GetDatum(-1))));
 			break;
-		case FIELD_WORD:
+		case OPTION_WORD:
 			set_word(field, target, value);
 			break;
-		case FIELD_TEXT_LIST:
-		case FIELD_NAME_LIST:
+		case OPTION_TEXT_LIST:
+		case OPTION_NAME_LIST:
 			elog(ERROR, "field \"%s\" is a list", field->name);
 	}
 	set_has(field, target, true);
 }
 
 void
-field_take_list(const Field *field, void *target, List *value)
+option_take_list(const Option *field, void *target, List *value)
 {
 	set_list(field, target, value);
 	set_has(field, target, true);
 }
 
 void
-field_add_element(const Field *field, void *target, char *value)
+option_add_element(const Option *field, void *target, char *value)
 {
-	field_take_list(field, target, lappend(*MEMBER(List *, target, field), value));
+	option_take_list(field, target, lappend(*MEMBER(List *, target, field), value));
 }
 
 /* ---- comparing ---- */
@@ -546,7 +548,7 @@ list_of_text_equal(const List *a, const List *b)
 }
 
 bool
-field_equal(const Field *field, const void *a, const void *b)
+option_equal(const Option *field, const void *a, const void *b)
 {
 	if (get_has(field, a) != get_has(field, b))
 		return false;
@@ -555,17 +557,17 @@ field_equal(const Field *field, const void *a, const void *b)
 
 	switch (field->type)
 	{
-		case FIELD_TEXT:
-		case FIELD_NAME:
+		case OPTION_TEXT:
+		case OPTION_NAME:
 			return text_equal(*MEMBER(char *const, a, field), *MEMBER(char *const, b, field));
-		case FIELD_TEXT_LIST:
-		case FIELD_NAME_LIST:
+		case OPTION_TEXT_LIST:
+		case OPTION_NAME_LIST:
 			return list_of_text_equal(*MEMBER(List *const, a, field),
 									  *MEMBER(List *const, b, field));
-		case FIELD_BOOL:
-		case FIELD_INT:
-		case FIELD_INTERVAL:
-		case FIELD_WORD:
+		case OPTION_BOOL:
+		case OPTION_INT:
+		case OPTION_INTERVAL:
+		case OPTION_WORD:
 			return memcmp(MEMBER(const char, a, field), MEMBER(const char, b, field),
 						  field->size) == 0;
 	}
@@ -573,11 +575,11 @@ field_equal(const Field *field, const void *a, const void *b)
 }
 
 bool
-field_all_equal(const Field *fields, int nfields, const void *a, const void *b)
+option_all_equal(const Option *fields, int nfields, const void *a, const void *b)
 {
 	for (int i = 0; i < nfields; i++)
 	{
-		if (!field_equal(&fields[i], a, b))
+		if (!option_equal(&fields[i], a, b))
 			return false;
 	}
 	return true;

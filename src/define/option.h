@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * field.h
+ * option.h
  *	  Options of a pipeline and arguments of a step as data: which there are, of
  *	  which type, where in the struct, what they may be.
  *
@@ -9,8 +9,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_FIELD_H
-#define ETL_FIELD_H
+#ifndef ETL_OPTION_H
+#define ETL_OPTION_H
 
 #include "etl.h"
 #include "fmgr.h"
@@ -18,31 +18,31 @@
 #include "utils/jsonb.h"
 
 /* SQL type, member's type */
-typedef enum FieldType
+typedef enum OptionType
 {
-	FIELD_TEXT,					/* text, char * */
-	FIELD_NAME,					/* text, char *: an identifier */
-	FIELD_TEXT_LIST,			/* text[], List * of char * */
-	FIELD_NAME_LIST,			/* text[], List * of char *: identifiers */
-	FIELD_BOOL,					/* bool, bool */
-	FIELD_INT,					/* int, int32 */
-	FIELD_INTERVAL,				/* interval, int64: milliseconds */
-	FIELD_WORD					/* text, enum or bool: index into words */
-} FieldType;
+	OPTION_TEXT,				/* text, char * */
+	OPTION_NAME,				/* text, char *: an identifier */
+	OPTION_TEXT_LIST,			/* text[], List * of char * */
+	OPTION_NAME_LIST,			/* text[], List * of char *: identifiers */
+	OPTION_BOOL,				/* bool, bool */
+	OPTION_INT,					/* int, int32 */
+	OPTION_INTERVAL,			/* interval, int64: milliseconds */
+	OPTION_WORD					/* text, enum or bool: index into words */
+} OptionType;
 
-typedef struct Field
+typedef struct Option
 {
 	const char *name;
-	FieldType	type;
+	OptionType	type;
 	int			argno;			/* the SQL function's argument */
 	size_t		offset;			/* of the member */
 	size_t		size;			/* of the member */
 	size_t		has_offset;		/* of a bool that says whether there is a value; 0: none */
 	bool		required;		/* NULL is an error, and not the default */
-	int64		min;			/* of FIELD_INT, and of FIELD_INTERVAL in milliseconds */
+	int64		min;			/* of OPTION_INT, and of OPTION_INTERVAL in milliseconds */
 	int64		max;
-	const char *const *words;	/* of FIELD_WORD, up to NULL */
-} Field;
+	const char *const *words;	/* of OPTION_WORD, up to NULL */
+} Option;
 
 #define FIELD(struct_type, member) \
 	.offset = offsetof(struct_type, member), .size = sizeof(((struct_type *) 0)->member)
@@ -55,8 +55,8 @@ typedef struct Field
  * is NULL the field stays as it is.  Raises null_value_not_allowed for required
  * ones, name_too_long, and invalid_parameter_value.
  */
-extern void field_take_arguments(const Field *fields, int nfields, void *target,
-								 FunctionCallInfo fcinfo);
+extern void option_take_arguments(const Option *fields, int nfields, void *target,
+								  FunctionCallInfo fcinfo);
 
 /*
  * Sets the fields that are keys of the object; null means the value that
@@ -64,44 +64,44 @@ extern void field_take_arguments(const Field *fields, int nfields, void *target,
  * be changed; "what" is what has the fields, for messages.  Raises errors as above, and invalid_parameter_value for what is
  * no object, for unknown keys and for values of a wrong type.
  */
-extern void field_take_changes(const char *what, const Field *fields, int nfields,
-							   void *target, const void *defaults,
-							   const char *const *fixed, const Jsonb *changes);
+extern void option_take_changes(const char *what, const Option *fields, int nfields,
+								void *target, const void *defaults,
+								const char *const *fixed, const Jsonb *changes);
 
 /*
- * Sets the one field that has the key for its name, as field_take_changes does.
+ * Sets the one field that has the key for its name, as option_take_changes does.
  * Returns false, and does nothing, where none has.
  */
-extern bool field_take_value(const Field *fields, int nfields, void *target,
-							 const void *defaults, const char *key,
-							 const JsonbValue *value);
+extern bool option_take_value(const Option *fields, int nfields, void *target,
+							  const void *defaults, const char *key,
+							  const JsonbValue *value);
 
 /*
  * The value as people see it in the views: NULL where there is none.  Intervals
  * follow IntervalStyle.  The result may point into the struct.
  */
-extern char *field_to_text(const Field *field, const void *source);
+extern char *option_to_text(const Option *field, const void *source);
 
 /* Is the field equal, are all fields equal? */
-extern bool field_equal(const Field *field, const void *a, const void *b);
-extern bool field_all_equal(const Field *fields, int nfields, const void *a, const void *b);
+extern bool option_equal(const Option *field, const void *a, const void *b);
+extern bool option_all_equal(const Option *fields, int nfields, const void *a, const void *b);
 
 /*
  * Sets one field, with the same checks, from its text in a script: a value that
  * is not a list, a list, or a list with one more element.  The values are kept,
  * not copied.
  */
-extern void field_take_text(const Field *field, void *target, char *value);
-extern void field_take_list(const Field *field, void *target, List *value);
-extern void field_add_element(const Field *field, void *target, char *value);
+extern void option_take_text(const Option *field, void *target, char *value);
+extern void option_take_list(const Option *field, void *target, List *value);
+extern void option_add_element(const Option *field, void *target, char *value);
 
 /*
  * Checks an identifier: 1 to NAMEDATALEN - 1 bytes.  "what" is the argument's
  * name.  Raises name_too_long or invalid_parameter_value.
  */
-extern void field_check_name(const char *what, const char *name);
+extern void option_check_name(const char *what, const char *name);
 
 /* The text of a required argument; raises null_value_not_allowed. */
-extern char *field_text_argument(FunctionCallInfo fcinfo, int argno, const char *what);
+extern char *option_text_argument(FunctionCallInfo fcinfo, int argno, const char *what);
 
-#endif							/* ETL_FIELD_H */
+#endif							/* ETL_OPTION_H */

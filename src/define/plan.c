@@ -15,13 +15,13 @@
 
 #include "compat.h"
 #include "metastore/catalog.h"
-#include "define/field.h"
+#include "define/option.h"
 #include "base/guc.h"
 #include "execute/materialize.h"
 #include "define/pipeline.h"
 #include "parse/refs.h"
 #include "base/session.h"
-#include "table/steptable.h"
+#include "table/step_table.h"
 #include "define/trial.h"
 
 #include "executor/executor.h"
@@ -57,8 +57,8 @@ typedef struct Estimate
 	double		rows;
 	double		cost;
 	MemoryContext context;		/* for what outlives the trial */
-	char	   *partition_key;	/* of a table that is partitioned by one column that
-								 * the user has not named; NULL: not known */
+	char	   *partition_key;	/* of a table that is partitioned by one column that the user has
+								 * not named; NULL: not known */
 } Estimate;
 
 /* A step's name means the table that was published last. */
@@ -102,7 +102,7 @@ plan_step(void *arg)
 
 		estimate->partition_key =
 			MemoryContextStrdup(estimate->context,
-								linitial(steptable_partition_key(NIL, step->partition_key, desc)));
+								linitial(step_table_partition_key(NIL, step->partition_key, desc)));
 	}
 	plan = linitial_node(PlannedStmt, pg_plan_queries(queries, step->sql_query,
 													  CURSOR_OPT_PARALLEL_OK, NULL));
@@ -298,7 +298,7 @@ split_references(const PipelineGraph *graph, int step, List **inferred, List **s
 	}
 	list_sort(steps, list_int_cmp);
 	foreach(lc, steps)
-		*inferred = lappend(*inferred, graph->steps[lfirst_int(lc)]->process_name);
+		* inferred = lappend(*inferred, graph->steps[lfirst_int(lc)]->process_name);
 }
 
 static char *
@@ -383,7 +383,7 @@ put_step(const DryRun *run, int index, ReturnSetInfo *rsinfo)
 	const Step *step = graph->steps[index];
 	Estimate	estimate = {.graph = graph, .step = index, .context = CurrentMemoryContext};
 	bool		planned = step->kind == ETL_STEP_QUERY &&
-		trial_make(graph->pipeline, plan_step, &estimate, CurrentMemoryContext) == NULL;
+	trial_make(graph->pipeline, plan_step, &estimate, CurrentMemoryContext) == NULL;
 	Datum		values[PLAN_COLUMNS] = {0};
 	bool		nulls[PLAN_COLUMNS] = {false};
 	const int  *upstream;
@@ -433,7 +433,7 @@ load_graph(const Pipeline *pipeline, int32 version)
 Datum
 etl_plan(PG_FUNCTION_ARGS)
 {
-	char	   *name = field_text_argument(fcinfo, 0, "pipeline");
+	char	   *name = option_text_argument(fcinfo, 0, "pipeline");
 	List	   *selectors = pipeline_selection_from_array(PG_ARGISNULL(1) ? NULL :
 														  PG_GETARG_ARRAYTYPE_P(1));
 	int32		version = PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2);

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * analysis.c
+ * step_analysis.c
  *	  What a step's SQL would mean, without any table of the run being there.
  *
  * The tables that a step reads may never have been made.  The parser knows a
@@ -16,11 +16,11 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "define/analysis.h"
-#include "parse/checkquery.h"
+#include "define/step_analysis.h"
+#include "parse/check_query.h"
 #include "parse/refs.h"
-#include "base/sqlerror.h"
-#include "parse/stepindex.h"
+#include "base/sql_error.h"
+#include "parse/step_index.h"
 
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
@@ -135,7 +135,7 @@ unqualify(const char *schema, const char *name, bool created, void *arg)
 /* ---- steps ---- */
 
 bool
-analysis_is_possible(const PipelineGraph *graph, int step)
+step_analysis_is_possible(const PipelineGraph *graph, int step)
 {
 	const Step *s = graph->steps[step];
 	ListCell   *lc;
@@ -195,8 +195,8 @@ collect_views(Node *node, void *arg)
 }
 
 void
-analysis_of_step(const PipelineGraph *graph, int step, const TupleDesc *descs,
-				 Analysis *analysis)
+step_analysis_of_step(const PipelineGraph *graph, int step, const TupleDesc *descs,
+					  StepAnalysis *analysis)
 {
 	const Step *s = graph->steps[step];
 	SqlErrorContext errors = {.sql = s->sql_query};
@@ -211,7 +211,7 @@ analysis_of_step(const PipelineGraph *graph, int step, const TupleDesc *descs,
 		(void) rename_qualified(lfirst_node(RawStmt, lc)->stmt, &names);
 	refs_retarget(statements, unqualify, &names);
 
-	sqlerror_push(&errors);
+	sql_error_push(&errors);
 	foreach(lc, statements)
 	{
 		Query	   *query = parse_analyze_fixedparams(lfirst_node(RawStmt, lc), s->sql_query,
@@ -222,30 +222,30 @@ analysis_of_step(const PipelineGraph *graph, int step, const TupleDesc *descs,
 		(void) collect_views((Node *) query, &analysis->views);
 		analysis->queries = list_concat(analysis->queries, pg_rewrite_query(query));
 	}
-	sqlerror_pop(&errors);
+	sql_error_pop(&errors);
 }
 
 /* ---- checks ---- */
 
 static void
-add_query(Analysis *analysis, const StepCheck *check, RawStmt *raw, QueryEnvironment *environment)
+add_query(StepAnalysis *analysis, const StepCheck *check, RawStmt *raw, QueryEnvironment *environment)
 {
-	Query	   *query = checkquery_analyze(check, raw, environment);
+	Query	   *query = check_query_analyze(check, raw, environment);
 
 	(void) collect_views((Node *) query, &analysis->views);
 	analysis->queries = list_concat(analysis->queries, pg_rewrite_query(query));
 }
 
 void
-analysis_of_check(const PipelineGraph *graph, int step, const TupleDesc *descs,
-				  TupleDesc desc, const char *text, Analysis *analysis)
+step_analysis_of_check(const PipelineGraph *graph, int step, const TupleDesc *descs,
+					   TupleDesc desc, const char *text, StepAnalysis *analysis)
 {
 	const char *name = graph->steps[step]->process_name;
 	QueryEnvironment *environment = create_queryEnv();
 	Names		names = {
 		.graph = graph, .step = step, .descs = descs, .own = desc, .environment = environment
 	};
-	StepCheck  *check = stepcheck_parse(text, name);
+	StepCheck  *check = step_check_parse(text, name);
 	SqlErrorContext errors;
 	CheckQueries queries;
 
@@ -253,15 +253,15 @@ analysis_of_check(const PipelineGraph *graph, int step, const TupleDesc *descs,
 	register_relation(environment, name, desc);
 	register_references(&names);
 	(void) rename_qualified(check->query ? check->query->stmt : (Node *) check->referenced, &names);
-	stepcheck_retarget(check, unqualify, &names);
+	step_check_retarget(check, unqualify, &names);
 
-	stepcheck_push_errors(check, &errors);
-	checkquery_make(check, environment, &queries);
+	step_check_push_errors(check, &errors);
+	check_query_make(check, environment, &queries);
 	if (queries.rows != NULL)
 		add_query(analysis, check, queries.rows, environment);
 	if (queries.groups != NULL)
 		add_query(analysis, check, queries.groups, environment);
-	sqlerror_pop(&errors);
+	sql_error_pop(&errors);
 }
 
 /* ---- indexes ---- */
@@ -335,8 +335,8 @@ raise_mutable(const char *what)
 }
 
 void
-analysis_check_index(const Step *step, TupleDesc desc, const char *text,
-					 const List *partition_key)
+step_analysis_check_index(const Step *step, TupleDesc desc, const char *text,
+						  const List *partition_key)
 {
 	SqlErrorContext errors = {.sql = text, .label = "index"};
 	QueryEnvironment *environment = create_queryEnv();
@@ -349,8 +349,8 @@ analysis_check_index(const Step *step, TupleDesc desc, const char *text,
 	ListCell   *target;
 
 	register_relation(environment, step->process_name, desc);
-	sqlerror_push(&errors);
-	index = stepindex_parse(text, &errors, &statement);
+	sql_error_push(&errors);
+	index = step_index_parse(text, &errors, &statement);
 	method = index->accessMethod ? index->accessMethod : DEFAULT_INDEX_TYPE;
 	method_oid = get_index_am_oid(method, false);
 	query = parse_analyze_fixedparams(select_of_index(index, step), statement,
@@ -369,5 +369,5 @@ analysis_check_index(const Step *step, TupleDesc desc, const char *text,
 		(void) ResolveOpClass(e->opclass, exprType(expr), method, method_oid);
 	}
 	check_partition_key(index, partition_key);
-	sqlerror_pop(&errors);
+	sql_error_pop(&errors);
 }

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * analysis.h
+ * step_analysis.h
  *	  What a step's SQL would mean, without any table of the run being there.
  *
  * Nothing is executed, planned or written: the server's parser and rewriter look
@@ -13,34 +13,34 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_ANALYSIS_H
-#define ETL_ANALYSIS_H
+#ifndef ETL_STEP_ANALYSIS_H
+#define ETL_STEP_ANALYSIS_H
 
 #include "define/pipeline.h"
 
 #include "access/tupdesc.h"
 #include "nodes/parsenodes.h"
 
-typedef struct Analysis
+typedef struct StepAnalysis
 {
 	List	   *views;			/* of Oid: the views that the SQL itself names */
 	List	   *queries;		/* of Query, rewritten: views are subqueries in them */
 	TupleDesc	desc;			/* the rows of a query step; NULL for commands */
-} Analysis;
+} StepAnalysis;
 
 /*
  * Can the step's SQL be analysed before it runs?  True for query steps; for
  * command steps if all of their statements are queries or INSERT, UPDATE, DELETE
  * and MERGE, and none of them changes a step's table.
  */
-extern bool analysis_is_possible(const PipelineGraph *graph, int step);
+extern bool step_analysis_is_possible(const PipelineGraph *graph, int step);
 
 /*
  * Analyses it.  descs has the row type of each query step that its SQL names.
  * Raises whatever the SQL raises, with the position in the step's SQL.
  */
-extern void analysis_of_step(const PipelineGraph *graph, int step, const TupleDesc *descs,
-							 Analysis *analysis);
+extern void step_analysis_of_step(const PipelineGraph *graph, int step, const TupleDesc *descs,
+								  StepAnalysis *analysis);
 
 /*
  * Checks an element of "indexes" of a step with these rows: columns, expressions,
@@ -48,15 +48,15 @@ extern void analysis_of_step(const PipelineGraph *graph, int step, const TupleDe
  * unique index has to contain.  Raises what CREATE INDEX would, with the position
  * in the index's text.
  */
-extern void analysis_check_index(const Step *step, TupleDesc desc, const char *index,
-								 const List *partition_key);
+extern void step_analysis_check_index(const Step *step, TupleDesc desc, const char *index,
+									  const List *partition_key);
 
 /*
  * Analyses an element of "checks" of a step with these rows; descs as for
- * analysis_of_step.  Raises what testing the check would, before it has looked at a
+ * step_analysis_of_step.  Raises what testing the check would, before it has looked at a
  * row, with the position in the check's text.
  */
-extern void analysis_of_check(const PipelineGraph *graph, int step, const TupleDesc *descs,
-							  TupleDesc desc, const char *text, Analysis *analysis);
+extern void step_analysis_of_check(const PipelineGraph *graph, int step, const TupleDesc *descs,
+								   TupleDesc desc, const char *text, StepAnalysis *analysis);
 
-#endif							/* ETL_ANALYSIS_H */
+#endif							/* ETL_STEP_ANALYSIS_H */

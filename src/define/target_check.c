@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * targets.c
+ * target_check.c
  *	  The names that a run publishes under, and what stands there before it
  *	  begins.
  *
@@ -9,7 +9,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "define/targets.h"
+#include "define/target_check.h"
 
 #include "access/twophase.h"
 #include "catalog/namespace.h"
@@ -48,7 +48,7 @@ static HTAB *
 load_occupants(const PipelineGraph *graph, const List *names)
 {
 	HTAB	   *table = pipeline_create_names("occupied names", list_length(names),
-										  sizeof(OccupantEntry));
+											  sizeof(OccupantEntry));
 	List	   *occupants = NIL;
 	ListCell   *lc;
 
@@ -107,7 +107,7 @@ note_unselected(const PipelineGraph *graph, const bool *selected, int index,
  * command step makes none.
  */
 void
-targets_check_unselected(const PipelineGraph *graph, const bool *selected)
+target_check_check_unselected(const PipelineGraph *graph, const bool *selected)
 {
 	int		   *user;			/* of each unselected step: the first that uses its table */
 	List	   *names = NIL;
@@ -199,7 +199,7 @@ table_parts(const Step *step)
 }
 
 void
-targets_check(const PipelineGraph *graph, const bool *selected)
+target_check_check(const PipelineGraph *graph, const bool *selected)
 {
 	const char *schema = graph->pipeline->target_schema;
 	List	   *names = NIL;

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
- * targets.h
+ * target_check.h
  *	  The names that a run publishes under, and what stands there before it
  *	  begins.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_TARGETS_H
-#define ETL_TARGETS_H
+#ifndef ETL_TARGET_CHECK_H
+#define ETL_TARGET_CHECK_H
 
 #include "define/pipeline.h"
 
@@ -18,7 +18,7 @@
  * object_not_in_prerequisite_state, and ERRCODE_ETL_OUTPUT_LOST where a crash has
  * emptied it.
  */
-extern void targets_check_unselected(const PipelineGraph *graph, const bool *selected);
+extern void target_check_check_unselected(const PipelineGraph *graph, const bool *selected);
 
 /*
  * The names that the run wants to publish under must be free, or be taken by
@@ -30,6 +30,6 @@ extern void targets_check_unselected(const PipelineGraph *graph, const bool *sel
  * object_not_in_prerequisite_state where the server's lock table is too small to
  * publish them all at once.  selected may be NULL: all steps.
  */
-extern void targets_check(const PipelineGraph *graph, const bool *selected);
+extern void target_check_check(const PipelineGraph *graph, const bool *selected);
 
-#endif							/* ETL_TARGETS_H */
+#endif							/* ETL_TARGET_CHECK_H */

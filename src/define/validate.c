@@ -10,7 +10,7 @@
  * transaction.
  *
  * Steps are analysed in the order of the graph, with the row types of those
- * before them (analysis.c).  What reads a step that has an error cannot be
+ * before them (step_analysis.c).  What reads a step that has an error cannot be
  * checked: it gets one row that says so.
  *
  *-------------------------------------------------------------------------
@@ -18,14 +18,14 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "define/analysis.h"
+#include "define/step_analysis.h"
 #include "metastore/catalog.h"
 #include "define/definition.h"
-#include "define/field.h"
+#include "define/option.h"
 #include "define/pipeline.h"
 #include "base/security.h"
-#include "define/targets.h"
-#include "table/steptable.h"
+#include "define/target_check.h"
+#include "table/step_table.h"
 #include "define/trial.h"
 
 #include "access/xlog.h"
@@ -84,8 +84,8 @@ typedef struct Validation
 	PipelineGraph *graph;
 	MemoryContext context;		/* of what outlives a check */
 	List	   *problems;
-	int		   *broken;			/* of each step: the step because of whose error its
-								 * rows are not known; -1: they are */
+	int		   *broken;			/* of each step: the step because of whose error its rows are not
+								 * known; -1: they are */
 	TupleDesc  *descs;			/* of each query step that is not broken */
 	HTAB	   *outputs;		/* of OutputEntry */
 	HTAB	   *written;		/* of WrittenEntry */
@@ -100,7 +100,7 @@ typedef struct Subject
 	const char *text;
 	const int  *path;
 	int			length;
-	Analysis	analysis;
+	StepAnalysis analysis;
 	List	   *partition_key;
 } Subject;
 
@@ -270,7 +270,7 @@ check_target(Validation *v, Subject *subject)
 		memset(selected, true, sizeof(bool) * v->graph->nsteps);
 	else
 		selected[subject->step] = true;
-	targets_check(v->graph, selected);
+	target_check_check(v->graph, selected);
 }
 
 static void
@@ -404,7 +404,7 @@ note_views(Reading *reading, const List *views)
 }
 
 static void
-look_at_reads(Validation *v, int step, const Analysis *analysis)
+look_at_reads(Validation *v, int step, const StepAnalysis *analysis)
 {
 	Reading		reading = {.v = v, .step = step};
 	ListCell   *lc;
@@ -427,9 +427,9 @@ check_definition(Validation *v, Subject *subject)
 static void
 analyse(Validation *v, Subject *subject)
 {
-	Analysis	analysis;
+	StepAnalysis analysis;
 
-	analysis_of_step(v->graph, subject->step, v->descs, &analysis);
+	step_analysis_of_step(v->graph, subject->step, v->descs, &analysis);
 	if (analysis.desc != NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(v->context);
@@ -462,7 +462,7 @@ check_column(Validation *v, Subject *subject)
 						NameStr(column->attname))));
 	CheckAttributeType(NameStr(column->attname), column->atttypid, column->attcollation,
 					   NIL, 0);
-	steptable_check_collation(column);
+	step_table_check_collation(column);
 }
 
 static void
@@ -503,7 +503,7 @@ check_partitions(Validation *v, Subject *subject)
 	TupleDesc	desc = subject->analysis.desc;
 	ListCell   *lc;
 
-	subject->partition_key = steptable_partition_key(step->repartition_by, step->partition_key, desc);
+	subject->partition_key = step_table_partition_key(step->repartition_by, step->partition_key, desc);
 	foreach(lc, subject->partition_key)
 	{
 		for (int i = 0; i < desc->natts; i++)
@@ -522,8 +522,8 @@ check_partitions(Validation *v, Subject *subject)
 static void
 check_index(Validation *v, Subject *subject)
 {
-	analysis_check_index(v->graph->steps[subject->step], subject->analysis.desc,
-						 subject->text, subject->partition_key);
+	step_analysis_check_index(v->graph->steps[subject->step], subject->analysis.desc,
+							  subject->text, subject->partition_key);
 }
 
 /* A step that the SQL reads and whose rows are not known, or -1. */
@@ -602,10 +602,10 @@ add_analysis_error(Validation *v, int index, const ErrorData *error)
 static void
 check_check(Validation *v, Subject *subject)
 {
-	Analysis	analysis;
+	StepAnalysis analysis;
 
-	analysis_of_check(v->graph, subject->step, v->descs, subject->analysis.desc,
-					  subject->text, &analysis);
+	step_analysis_of_check(v->graph, subject->step, v->descs, subject->analysis.desc,
+						   subject->text, &analysis);
 	look_at_reads(v, subject->step, &analysis);
 }
 
@@ -670,7 +670,7 @@ validate_step(Validation *v, int index)
 		return;
 	}
 	/* changing steps takes locks that there are none of during recovery */
-	if (!analysis_is_possible(graph, index) ||
+	if (!step_analysis_is_possible(graph, index) ||
 		(RecoveryInProgress() && graph->steps[index]->kind != ETL_STEP_QUERY))
 		return;
 
@@ -818,7 +818,7 @@ put_problem(const Validation *v, const Problem *problem, ReturnSetInfo *rsinfo)
 Datum
 etl_validate(PG_FUNCTION_ARGS)
 {
-	char	   *name = field_text_argument(fcinfo, 0, "pipeline");
+	char	   *name = option_text_argument(fcinfo, 0, "pipeline");
 	Pipeline   *pipeline = pipeline_open(name);
 	int32		version = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1);
 	Validation *v;

@@ -14,9 +14,9 @@
 #include "compat.h"
 #include "metastore/catalog.h"
 #include "define/definition.h"
-#include "define/field.h"
+#include "define/option.h"
 #include "define/pipeline.h"
-#include "graph/textdiff.h"
+#include "graph/text_diff.h"
 
 #include "fmgr.h"
 #include "funcapi.h"
@@ -108,7 +108,7 @@ typedef struct DiffOutput
  */
 static void
 put_differences(const DiffOutput *output, const char *process_name,
-				const Field *fields, int nfields, const void *from, const void *to)
+				const Option *fields, int nfields, const void *from, const void *to)
 {
 	const char *change = from == NULL ? "added" : to == NULL ? "removed" : "changed";
 	Step		nothing;
@@ -116,20 +116,20 @@ put_differences(const DiffOutput *output, const char *process_name,
 	definition_default_step(&nothing);
 	for (int i = 0; i < nfields; i++)
 	{
-		const Field *field = &fields[i];
+		const Option *field = &fields[i];
 		Datum		values[DIFF_COLUMNS] = {0};
 		bool		nulls[DIFF_COLUMNS] = {false};
 		const char *texts[DIFF_COLUMNS];
 
-		if (field_equal(field, from ? from : &nothing, to ? to : &nothing))
+		if (option_equal(field, from ? from : &nothing, to ? to : &nothing))
 			continue;
 		texts[0] = process_name;
 		texts[1] = change;
 		texts[2] = field->name;
-		texts[3] = from ? field_to_text(field, from) : NULL;
-		texts[4] = to ? field_to_text(field, to) : NULL;
+		texts[3] = from ? option_to_text(field, from) : NULL;
+		texts[4] = to ? option_to_text(field, to) : NULL;
 		texts[5] = strcmp(field->name, "sql_query") != 0 ? NULL :
-			textdiff_unified(texts[3], texts[4], output->from_label, output->to_label);
+			text_diff_unified(texts[3], texts[4], output->from_label, output->to_label);
 		for (int column = 0; column < DIFF_COLUMNS; column++)
 		{
 			nulls[column] = texts[column] == NULL;
@@ -144,7 +144,7 @@ put_differences(const DiffOutput *output, const char *process_name,
 Datum
 etl_diff(PG_FUNCTION_ARGS)
 {
-	char	   *name = field_text_argument(fcinfo, 0, "pipeline");
+	char	   *name = option_text_argument(fcinfo, 0, "pipeline");
 	int32		from_version = version_argument(fcinfo, 1, "from_version");
 	int32		to_version = version_argument(fcinfo, 2, "to_version");
 	Pipeline   *pipeline = pipeline_open(name);
@@ -237,7 +237,7 @@ write_content(const Content *now, const Content *then)
 Datum
 etl_rollback(PG_FUNCTION_ARGS)
 {
-	char	   *name = field_text_argument(fcinfo, 0, "pipeline");
+	char	   *name = option_text_argument(fcinfo, 0, "pipeline");
 	int32		version = version_argument(fcinfo, 1, "version");
 	Pipeline   *pipeline = definition_open(name, "etl.rollback()");
 	Content		then = load_content(pipeline, version);

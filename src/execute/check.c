@@ -24,11 +24,11 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
 #include "commands/defrem.h"
-#include "execute/rowjson.h"
+#include "execute/row_json.h"
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
-#include "parse/checkquery.h"
+#include "parse/check_query.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -39,7 +39,7 @@
 #include "utils/timestamp.h"
 
 #define MAX_SAMPLES			5
-#define MAX_TITLE_BYTES		200		/* of a check, in messages */
+#define MAX_TITLE_BYTES		200 /* of a check, in messages */
 #define MAX_DETAIL_BYTES	1000	/* of sample rows, in an error */
 
 /* A check that is being tested. */
@@ -96,7 +96,7 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 		StringInfoData json;
 
 		initStringInfo(&json);
-		rowjson_append(&json, slot);
+		row_json_append(&json, slot);
 		result->samples = lappend(result->samples, json.data);
 		MemoryContextSwitchTo(old);
 	}
@@ -171,13 +171,13 @@ prepare(const StepCheck *check, int number, MemoryContext context)
 
 	/* functions that are folded already here may read tables */
 	PushActiveSnapshot(GetTransactionSnapshot());
-	stepcheck_push_errors(check, &errors);
-	checkquery_make(check, NULL, &test->queries);
+	step_check_push_errors(check, &errors);
+	check_query_make(check, NULL, &test->queries);
 	if (test->queries.rows != NULL)
-		test->rows = checkquery_analyze(check, test->queries.rows, NULL);
+		test->rows = check_query_analyze(check, test->queries.rows, NULL);
 	if (test->queries.groups != NULL)
-		test->groups = checkquery_analyze(check, test->queries.groups, NULL);
-	sqlerror_pop(&errors);
+		test->groups = check_query_analyze(check, test->queries.groups, NULL);
+	sql_error_pop(&errors);
 	PopActiveSnapshot();
 
 	return test;
@@ -227,7 +227,7 @@ scan_once(const List *tests)
 	callback.arg = scanned;
 	error_context_stack = &callback;
 	receiver.counts = palloc0(sizeof(int64) * list_length(scanned));
-	execute(checkquery_count(((Test *) linitial(scanned))->check, queries),
+	execute(check_query_count(((Test *) linitial(scanned))->check, queries),
 			((Test *) linitial(scanned))->check->text, &receiver);
 	error_context_stack = callback.previous;
 
@@ -303,12 +303,12 @@ finish(Test *test, MemoryContext context)
 	CheckReceiver receiver = {.result = test->result, .context = context};
 	SqlErrorContext errors;
 
-	stepcheck_push_errors(check, &errors);
+	step_check_push_errors(check, &errors);
 	if (test->queries.by_row && test->result->wrong_rows > 0)
 	{
 		int64		counted = test->result->wrong_rows;
 
-		execute(checkquery_analyze(check, checkquery_limit(test->queries.rows, MAX_SAMPLES), NULL),
+		execute(check_query_analyze(check, check_query_limit(test->queries.rows, MAX_SAMPLES), NULL),
 				check->text, &receiver);
 		test->result->wrong_rows = counted;
 	}
@@ -320,7 +320,7 @@ finish(Test *test, MemoryContext context)
 		receiver.grouped = true;
 		execute(test->groups, check->text, &receiver);
 	}
-	sqlerror_pop(&errors);
+	sql_error_pop(&errors);
 	test->result->tested_at = GetCurrentTimestamp();
 }
 

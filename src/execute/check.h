@@ -12,7 +12,7 @@
 #define ETL_CHECK_H
 
 #include "metastore/catalog.h"
-#include "parse/stepcheck.h"
+#include "parse/step_check.h"
 
 /*
  * Tests checks (of StepCheck *, pointed at the tables that they mean) one after

@@ -27,7 +27,7 @@
 
 #include "execute/command.h"
 #include "compat.h"
-#include "base/sqlerror.h"
+#include "base/sql_error.h"
 
 /*
  * Holds a step's statements and plans.  They must outlive the transaction, which
@@ -144,7 +144,7 @@ command_execute(List *raw_statements, const char *sql, bool alone)
 	MemoryContextSwitchTo(TopTransactionContext);
 
 	errors.sql = sql;
-	sqlerror_push(&errors);
+	sql_error_push(&errors);
 	foreach(cell, raw_statements)
 	{
 		int64		rows;
@@ -152,9 +152,8 @@ command_execute(List *raw_statements, const char *sql, bool alone)
 		errors.statement = foreach_current_index(cell) + 1;
 
 		/*
-		 * In the implicit block of a query string with several statements, a
-		 * statement that refuses a transaction block fails, and CALL and DO
-		 * cannot commit.
+		 * In the implicit block of a query string with several statements, a statement that
+		 * refuses a transaction block fails, and CALL and DO cannot commit.
 		 */
 		if (!alone)
 			BeginImplicitTransactionBlock();
@@ -164,8 +163,8 @@ command_execute(List *raw_statements, const char *sql, bool alone)
 			total = Max(total, 0) + rows;
 
 		/*
-		 * What cannot be rolled back (CREATE DATABASE and its like) must not
-		 * wait for what the caller does before it commits.
+		 * What cannot be rolled back (CREATE DATABASE and its like) must not wait for what the
+		 * caller does before it commits.
 		 */
 		if (MyXactFlags & XACT_FLAGS_NEEDIMMEDIATECOMMIT)
 		{
@@ -179,7 +178,7 @@ command_execute(List *raw_statements, const char *sql, bool alone)
 	/* or else the caller's CommitTransactionCommand would not commit */
 	if (!alone)
 		EndImplicitTransactionBlock();
-	sqlerror_pop(&errors);
+	sql_error_pop(&errors);
 
 	MemoryContextReset(CommandContext);
 	MemoryContextSwitchTo(TopTransactionContext);

@@ -6,7 +6,7 @@
  * What CREATE TABLE AS does, but
  *
  * - rows are written frozen, with "cache" into shared buffers, with "partitions"
- *	 routed (rowwriter.c);
+ *	 routed (row_writer.c);
  * - indexes are built and statistics are gathered before anybody else sees the
  *	 table.
  *
@@ -23,19 +23,19 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "base/sqlerror.h"
+#include "base/sql_error.h"
 #include "commands/vacuum.h"
-#include "execute/rowwriter.h"
+#include "execute/row_writer.h"
 #include "executor/executor.h"
 #include "jit/jit.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/cost.h"
-#include "parse/stepindex.h"
+#include "parse/step_index.h"
 #include "parser/parse_node.h"
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
-#include "table/adopt.h"
-#include "table/twinindex.h"
+#include "table/copy_constraints.h"
+#include "table/index_match.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -101,8 +101,8 @@ plan_query(RawStmt *query, const char *sql, const MaterializeTarget *target)
 	}
 
 	/*
-	 * Execution takes a new snapshot: this one is older than the locks on the
-	 * tables that the query names.
+	 * Execution takes a new snapshot: this one is older than the locks on the tables that the
+	 * query names.
 	 */
 	PopActiveSnapshot();
 
@@ -114,7 +114,7 @@ static double
 expected_pages(const PlannedStmt *plan)
 {
 	double		row = MAXALIGN(SizeofHeapTupleHeader) + MAXALIGN(plan->planTree->plan_width) +
-		sizeof(ItemIdData);
+	sizeof(ItemIdData);
 
 	return ceil(plan->planTree->plan_rows / Max(1.0, floor((BLCKSZ - SizeOfPageHeaderData) / row)));
 }
@@ -156,7 +156,7 @@ static uint64
 execute_plan(PlannedStmt *plan, const char *sql, const MaterializeTarget *target,
 			 uint64 cached, List **relids, bool *used_ring)
 {
-	DestReceiver *writer = rowwriter_create();
+	DestReceiver *writer = row_writer_create();
 	QueryDesc  *desc;
 	uint64		rows;
 
@@ -167,13 +167,13 @@ execute_plan(PlannedStmt *plan, const char *sql, const MaterializeTarget *target
 						   writer, NULL, NULL, 0);
 	ExecutorStart(desc, 0);
 
-	*relids = steptable_define(&target->table, desc->tupDesc);
-	rowwriter_open(writer, *relids, desc->tupDesc, cached, target->cache);
+	*relids = step_table_define(&target->table, desc->tupDesc);
+	row_writer_open(writer, *relids, desc->tupDesc, cached, target->cache);
 
 	ExecutorRunCompat(desc);
 	rows = desc->estate->es_processed;
 	ExecutorFinish(desc);
-	*used_ring = rowwriter_used_ring(writer);
+	*used_ring = row_writer_used_ring(writer);
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
 
@@ -202,8 +202,8 @@ analyze_tables(List *relids)
 	PushActiveSnapshot(GetTransactionSnapshot());
 
 	/*
-	 * ANALYZE keeps its working memory below the portal's, and a background
-	 * worker need not have a portal.
+	 * ANALYZE keeps its working memory below the portal's, and a background worker need not have a
+	 * portal.
 	 */
 	PG_TRY();
 	{
@@ -268,24 +268,24 @@ materialize_query(RawStmt *query, const char *sql,
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 
-	sqlerror_push(&errors);
+	sql_error_push(&errors);
 	plan = plan_query(query, sql, target);
 	expected = expected_pages(plan);
 	cached = cache_pages(expected, target);
 	result->rows = execute_plan(plan, sql, target, cached, &relids, &used_ring);
-	sqlerror_pop(&errors);
+	sql_error_pop(&errors);
 
 	result->relid = linitial_oid(relids);
 	if (OidIsValid(target->table.published))
-		adopt_constraints(target->table.published, result->relid);
-	stepindex_build(result->relid, target->indexes);
+		copy_constraints_constraints(target->table.published, result->relid);
+	step_index_build(result->relid, target->indexes);
 	if (OidIsValid(target->table.published))
 	{
-		twinindex_build(target->table.published, result->relid, target->table.own);
-		adopt_statistics(target->table.published, result->relid);
+		index_match_build(target->table.published, result->relid, target->table.own);
+		copy_constraints_statistics(target->table.published, result->relid);
 	}
 	gather_statistics(relids);
-	result->size = steptable_size(result->relid);
+	result->size = step_table_size(result->relid);
 
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

@@ -14,7 +14,7 @@
 
 #include "etl.h"
 #include "nodes/parsenodes.h"
-#include "table/steptable.h"
+#include "table/step_table.h"
 
 typedef struct MaterializeTarget
 {
@@ -24,8 +24,8 @@ typedef struct MaterializeTarget
 	List	   *indexes;		/* of char *: '(a, b)', 'UNIQUE (a)', 'USING gin (tags)' */
 
 	/*
-	 * How many parallel workers may a query use whose plan has this cost?  Those of
-	 * the settings where it is more; NULL: where it always is.
+	 * How many parallel workers may a query use whose plan has this cost?  Those of the settings
+	 * where it is more; NULL: where it always is.
 	 */
 	int			(*parallel_workers) (Cost cost);
 } MaterializeTarget;
@@ -50,8 +50,8 @@ typedef struct MaterializeResult
  * own snapshot from the transaction: the caller needs none.
  *
  * Errors: what the query raises, with its position inside sql as internal
- * query; those of steptable_define, stepindex_build, adopt_constraints and
- * twinindex_build.
+ * query; those of step_table_define, step_index_build, copy_constraints_constraints and
+ * index_match_build.
  */
 extern void materialize_query(RawStmt *query, const char *sql,
 							  const MaterializeTarget *target,

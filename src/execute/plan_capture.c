@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
- * planwatch.c
+ * plan_capture.c
  *	  The plans that a step's SQL is executed with: kept, and looked at.
  *
  * The executor's hooks see the statements of query steps and of commands alike.
- * They do nothing but between planwatch_begin and planwatch_end, so that the
+ * They do nothing but between plan_capture_begin and plan_capture_end, so that the
  * framework's own statements are not watched.
  *
  * A plan is written down when its statement starts, with estimates, and once
@@ -17,7 +17,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "execute/planwatch.h"
+#include "execute/plan_capture.h"
 
 #include "commands/explain.h"
 #include "executor/executor.h"
@@ -37,16 +37,16 @@
 #define MAX_PLANS			20
 #define MAX_PLANS_BYTES		(8 * 1024 * 1024)
 
-typedef struct WatchedPlan
+typedef struct CapturedPlan
 {
 	QueryDesc  *running;		/* NULL: it has ended */
 	char	   *json;
-} WatchedPlan;
+} CapturedPlan;
 
 static bool watching = false;
-static PlanWatch watch;
+static PlanCapture watch;
 static MemoryContext watch_context;
-static List *watched_plans = NIL;	/* of WatchedPlan *, in watch_context */
+static List *watched_plans = NIL;	/* of CapturedPlan *, in watch_context */
 static Size watched_bytes = 0;
 static List *watch_warnings = NIL;
 static HTAB *watched_relations = NULL;	/* of Oid */
@@ -102,7 +102,7 @@ look_at_joins(PlanState *state, void *arg)
  * that the planner has added have no rights of their own to be asked for.
  */
 static bool
-planwatch_check_tables(COMPAT_CHECK_PERMS_PARAMETERS)
+plan_capture_check_tables(COMPAT_CHECK_PERMS_PARAMETERS)
 {
 	ListCell   *lc;
 
@@ -125,7 +125,7 @@ planwatch_check_tables(COMPAT_CHECK_PERMS_PARAMETERS)
 }
 
 List *
-planwatch_relations(void)
+plan_capture_relations(void)
 {
 	List	   *relids = NIL;
 	HASH_SEQ_STATUS scan;
@@ -169,7 +169,7 @@ plan_to_json(QueryDesc *desc, bool executed)
 }
 
 static void
-note_plan(WatchedPlan *plan, QueryDesc *desc, bool executed)
+note_plan(CapturedPlan *plan, QueryDesc *desc, bool executed)
 {
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "etl plan",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -203,7 +203,7 @@ forget_running(const QueryDesc *desc)
 
 	foreach(lc, watched_plans)
 	{
-		WatchedPlan *plan = lfirst(lc);
+		CapturedPlan *plan = lfirst(lc);
 
 		if (plan->running == desc)
 			plan->running = NULL;
@@ -213,7 +213,7 @@ forget_running(const QueryDesc *desc)
 /* ---- the executor's hooks ---- */
 
 static void
-planwatch_start(QueryDesc *desc, int eflags)
+plan_capture_start(QueryDesc *desc, int eflags)
 {
 	bool		look = watching && nesting == 0 && (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0;
 
@@ -234,7 +234,7 @@ planwatch_start(QueryDesc *desc, int eflags)
 			(void) look_at_joins(desc->planstate, NULL);
 		if (watch.keep && list_length(watched_plans) < MAX_PLANS)
 		{
-			WatchedPlan *plan = palloc0(sizeof(WatchedPlan));
+			CapturedPlan *plan = palloc0(sizeof(CapturedPlan));
 
 			forget_running(desc);
 			watched_plans = lappend(watched_plans, plan);
@@ -245,7 +245,7 @@ planwatch_start(QueryDesc *desc, int eflags)
 }
 
 static void
-planwatch_run(COMPAT_EXECUTOR_RUN_PARAMETERS)
+plan_capture_run(COMPAT_EXECUTOR_RUN_PARAMETERS)
 {
 	nesting++;
 	PG_TRY();
@@ -263,7 +263,7 @@ planwatch_run(COMPAT_EXECUTOR_RUN_PARAMETERS)
 }
 
 static void
-planwatch_finish(QueryDesc *desc)
+plan_capture_finish(QueryDesc *desc)
 {
 	nesting++;
 	PG_TRY();
@@ -281,7 +281,7 @@ planwatch_finish(QueryDesc *desc)
 }
 
 static void
-planwatch_executor_end(QueryDesc *desc)
+plan_capture_executor_end(QueryDesc *desc)
 {
 	ListCell   *lc;
 
@@ -289,7 +289,7 @@ planwatch_executor_end(QueryDesc *desc)
 	{
 		foreach(lc, watched_plans)
 		{
-			WatchedPlan *plan = lfirst(lc);
+			CapturedPlan *plan = lfirst(lc);
 
 			if (plan->running == desc)
 				note_plan(plan, desc, true);
@@ -303,22 +303,22 @@ planwatch_executor_end(QueryDesc *desc)
 }
 
 void
-planwatch_install(void)
+plan_capture_install(void)
 {
 	previous_start = ExecutorStart_hook;
-	ExecutorStart_hook = planwatch_start;
+	ExecutorStart_hook = plan_capture_start;
 	previous_run = ExecutorRun_hook;
-	ExecutorRun_hook = planwatch_run;
+	ExecutorRun_hook = plan_capture_run;
 	previous_finish = ExecutorFinish_hook;
-	ExecutorFinish_hook = planwatch_finish;
+	ExecutorFinish_hook = plan_capture_finish;
 	previous_end = ExecutorEnd_hook;
-	ExecutorEnd_hook = planwatch_executor_end;
+	ExecutorEnd_hook = plan_capture_executor_end;
 	previous_check = ExecutorCheckPerms_hook;
-	ExecutorCheckPerms_hook = planwatch_check_tables;
+	ExecutorCheckPerms_hook = plan_capture_check_tables;
 }
 
 void
-planwatch_begin(const PlanWatch *wanted)
+plan_capture_begin(const PlanCapture *wanted)
 {
 	watch = *wanted;
 	watch_context = CurrentMemoryContext;
@@ -342,7 +342,7 @@ planwatch_begin(const PlanWatch *wanted)
 }
 
 void
-planwatch_end(char **plans, List **warnings)
+plan_capture_end(char **plans, List **warnings)
 {
 	StringInfoData json;
 	ListCell   *lc;
@@ -356,7 +356,7 @@ planwatch_end(char **plans, List **warnings)
 	initStringInfo(&json);
 	foreach(lc, watched_plans)
 	{
-		WatchedPlan *plan = lfirst(lc);
+		CapturedPlan *plan = lfirst(lc);
 
 		if (plan->json != NULL)
 		{

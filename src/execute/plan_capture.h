@@ -1,28 +1,28 @@
 /*-------------------------------------------------------------------------
  *
- * planwatch.h
+ * plan_capture.h
  *	  The plans that a step's SQL is executed with: kept, and looked at.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_PLANWATCH_H
-#define ETL_PLANWATCH_H
+#ifndef ETL_PLAN_CAPTURE_H
+#define ETL_PLAN_CAPTURE_H
 
 #include "etl.h"
 #include "nodes/pg_list.h"
 
-/* What is wanted of the statements that are executed until planwatch_end. */
-typedef struct PlanWatch
+/* What is wanted of the statements that are executed until plan_capture_end. */
+typedef struct PlanCapture
 {
 	bool		keep;			/* their plans */
 	bool		timing;			/* with times and buffers of every node */
 	bool		broadcast;		/* a warning where a side to be hashed is too large */
 	List	   *lost;			/* of Oid: an error where one of these is read */
 	bool		relations;		/* which relations their plans have */
-} PlanWatch;
+} PlanCapture;
 
 /* Once in a process that executes steps. */
-extern void planwatch_install(void);
+extern void plan_capture_install(void);
 
 /*
  * From now on statements at top level are watched: a query step's query, the
@@ -31,14 +31,14 @@ extern void planwatch_install(void);
  * nobody may read (ERRCODE_ETL_OUTPUT_LOST).  What is noted lives in the current
  * memory context, which the transaction's end must not delete.
  */
-extern void planwatch_begin(const PlanWatch *wanted);
+extern void plan_capture_begin(const PlanCapture *wanted);
 
 /*
- * The relations of all plans that have been executed since planwatch_begin, in
+ * The relations of all plans that have been executed since plan_capture_begin, in
  * functions too, but not in those that a parallel worker has executed: of Oid,
  * ascending.
  */
-extern List *planwatch_relations(void);
+extern List *plan_capture_relations(void);
 
 /*
  * No longer.  Also after an error; calling it twice does no harm.
@@ -50,6 +50,6 @@ extern List *planwatch_relations(void);
  *
  * *warnings: of char *.
  */
-extern void planwatch_end(char **plans, List **warnings);
+extern void plan_capture_end(char **plans, List **warnings);
 
-#endif							/* ETL_PLANWATCH_H */
+#endif							/* ETL_PLAN_CAPTURE_H */

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * rowjson.c
+ * row_json.c
  *	  A row as short JSON, to be shown.
  *
  * to_jsonb would do but for the size: a value can have a gigabyte.  A large one
@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "execute/rowjson.h"
+#include "execute/row_json.h"
 
 #include "access/detoast.h"
 #include "catalog/pg_type.h"
@@ -22,7 +22,7 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 
-#define MAX_VALUE_BYTES		100		/* shown of one value */
+#define MAX_VALUE_BYTES		100 /* shown of one value */
 #define MAX_ROW_BYTES		2000	/* of an object, about */
 #define MAX_READ_BYTES		8192	/* a value up to this size is made text as a whole */
 
@@ -68,6 +68,7 @@ append_text(StringInfo json, Datum value, Oid type, bool as_is)
 
 	getTypeOutputInfo(type, &function, &is_varlena);
 	text = OidOutputFunctionCall(function, value);
+
 	length = strlen(text);
 	if (as_is && length <= MAX_VALUE_BYTES)
 		appendBinaryStringInfo(json, text, length);
@@ -85,6 +86,7 @@ append_number(StringInfo json, Datum value, Oid type)
 
 	getTypeOutputInfo(type, &function, &is_varlena);
 	text = OidOutputFunctionCall(function, value);
+
 	/* NaN and Infinity are none, and there are very long ones */
 	if (strlen(text) <= MAX_VALUE_BYTES && IsValidJsonNumber(text, strlen(text)))
 		appendStringInfoString(json, text);
@@ -136,7 +138,7 @@ append_value(StringInfo json, Datum value, Oid declared)
 }
 
 void
-rowjson_append(StringInfo json, TupleTableSlot *slot)
+row_json_append(StringInfo json, TupleTableSlot *slot)
 {
 	TupleDesc	desc = slot->tts_tupleDescriptor;
 	int			start = json->len;

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
- * rowjson.h
+ * row_json.h
  *	  A row as short JSON, to be shown.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_ROWJSON_H
-#define ETL_ROWJSON_H
+#ifndef ETL_ROW_JSON_H
+#define ETL_ROW_JSON_H
 
 #include "etl.h"
 #include "executor/tuptable.h"
@@ -18,6 +18,6 @@
  * ("...") where they are long.  Columns that would make the object very long are
  * left out.
  */
-extern void rowjson_append(StringInfo json, TupleTableSlot *slot);
+extern void row_json_append(StringInfo json, TupleTableSlot *slot);
 
-#endif							/* ETL_ROWJSON_H */
+#endif							/* ETL_ROW_JSON_H */

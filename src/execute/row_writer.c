@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * rowwriter.c
+ * row_writer.c
  *	  Where a query's rows go: the executor's DestReceiver of a step's table.
  *
  * Rows are written frozen and in batches, so that every page is all-visible and
@@ -25,7 +25,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "execute/rowwriter.h"
+#include "execute/row_writer.h"
 
 #include "access/heapam.h"
 #include "access/heaptoast.h"
@@ -307,7 +307,7 @@ writer_receive(TupleTableSlot *slot, DestReceiver *self)
 static void
 writer_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
 {
-	/* rowwriter_open has done it */
+	/* row_writer_open has done it */
 }
 
 /* The executor's last word, and the last moment at which its memory is there. */
@@ -336,7 +336,7 @@ writer_destroy(DestReceiver *self)
 }
 
 DestReceiver *
-rowwriter_create(void)
+row_writer_create(void)
 {
 	RowWriter  *writer = palloc0(sizeof(RowWriter));
 
@@ -358,8 +358,8 @@ rowwriter_create(void)
 }
 
 void
-rowwriter_open(DestReceiver *self, List *relids, TupleDesc rows, uint64 cache_pages,
-			   bool evict)
+row_writer_open(DestReceiver *self, List *relids, TupleDesc rows, uint64 cache_pages,
+				bool evict)
 {
 	RowWriter  *writer = (RowWriter *) self;
 	MemoryContext old = MemoryContextSwitchTo(writer->context);
@@ -393,7 +393,7 @@ rowwriter_open(DestReceiver *self, List *relids, TupleDesc rows, uint64 cache_pa
 }
 
 bool
-rowwriter_used_ring(DestReceiver *self)
+row_writer_used_ring(DestReceiver *self)
 {
 	return ((RowWriter *) self)->used_ring;
 }

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
- * rowwriter.h
+ * row_writer.h
  *	  Where a query's rows go: the executor's DestReceiver of a step's table.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_ROWWRITER_H
-#define ETL_ROWWRITER_H
+#ifndef ETL_ROW_WRITER_H
+#define ETL_ROW_WRITER_H
 
 #include "access/tupdesc.h"
 #include "etl.h"
@@ -14,7 +14,7 @@
 #include "tcop/dest.h"
 
 /* For CreateQueryDesc.  Lives in the current memory context. */
-extern DestReceiver *rowwriter_create(void);
+extern DestReceiver *row_writer_create(void);
 
 /*
  * Makes it ready for rows, between ExecutorStart and ExecutorRun: before the
@@ -28,10 +28,10 @@ extern DestReceiver *rowwriter_create(void);
  * go through the small ring that bulk writes use (0: all of them).  evict: also
  * where other pages have to leave for them; else only while buffers are free.
  */
-extern void rowwriter_open(DestReceiver *self, List *relids, TupleDesc rows,
-						   uint64 cache_pages, bool evict);
+extern void row_writer_open(DestReceiver *self, List *relids, TupleDesc rows,
+							uint64 cache_pages, bool evict);
 
 /* After ExecutorFinish: did pages of the table go through the ring? */
-extern bool rowwriter_used_ring(DestReceiver *self);
+extern bool row_writer_used_ring(DestReceiver *self);
 
-#endif							/* ETL_ROWWRITER_H */
+#endif							/* ETL_ROW_WRITER_H */

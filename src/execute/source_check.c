@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * source.c
+ * source_check.c
  *	  What a step has read that its run has not made: is it still what the run's
  *	  snapshot has seen?
  *
@@ -21,7 +21,7 @@
  */
 #include "postgres.h"
 
-#include "execute/source.h"
+#include "execute/source_check.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -39,26 +39,26 @@
 
 /* Does the relation belong to those that are looked at at all? */
 static bool
-source_concerns(Oid relid, Oid staging)
+source_check_concerns(Oid relid, Oid staging)
 {
 	return !IsCatalogRelationOid(relid) && get_rel_namespace(relid) != staging;
 }
 
 bool
-source_is_among(const List *relids, Oid staging)
+source_check_is_among(const List *relids, Oid staging)
 {
 	ListCell   *lc;
 
 	foreach(lc, relids)
 	{
-		if (source_concerns(lfirst_oid(lc), staging))
+		if (source_check_concerns(lfirst_oid(lc), staging))
 			return true;
 	}
 	return false;
 }
 
 static void
-source_raise_changed(Oid relid)
+source_check_raise_changed(Oid relid)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_ETL_SOURCE_CHANGED),
@@ -70,7 +70,7 @@ source_raise_changed(Oid relid)
 
 /* The row of pg_class as the snapshot sees it; false if it sees none. */
 static bool
-source_read_class(Relation pg_class, Oid relid, Snapshot snapshot, FormData_pg_class *form)
+source_check_read_class(Relation pg_class, Oid relid, Snapshot snapshot, FormData_pg_class * form)
 {
 	SysScanDesc scan;
 	ScanKeyData key;
@@ -90,7 +90,7 @@ source_read_class(Relation pg_class, Oid relid, Snapshot snapshot, FormData_pg_c
 
 /* Its partitions, or the tables that inherit from it; snapshot NULL: now. */
 static List *
-source_read_children(Oid relid, Snapshot snapshot)
+source_check_read_children(Oid relid, Snapshot snapshot)
 {
 	Relation	pg_inherits = table_open(InheritsRelationId, AccessShareLock);
 	List	   *children = NIL;
@@ -111,7 +111,7 @@ source_read_children(Oid relid, Snapshot snapshot)
 }
 
 static bool
-source_has_changed(Relation pg_class, Oid relid, Snapshot snapshot)
+source_check_has_changed(Relation pg_class, Oid relid, Snapshot snapshot)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	FormData_pg_class now;
@@ -126,15 +126,15 @@ source_has_changed(Relation pg_class, Oid relid, Snapshot snapshot)
 	if (now.relkind != RELKIND_RELATION && now.relkind != RELKIND_MATVIEW &&
 		now.relkind != RELKIND_PARTITIONED_TABLE)
 		return false;
-	if (!source_read_class(pg_class, relid, snapshot, &then) ||
+	if (!source_check_read_class(pg_class, relid, snapshot, &then) ||
 		now.relfilenode != then.relfilenode)
 		return true;
 	return (now.relhassubclass || then.relhassubclass) &&
-		!equal(source_read_children(relid, NULL), source_read_children(relid, snapshot));
+		!equal(source_check_read_children(relid, NULL), source_check_read_children(relid, snapshot));
 }
 
 void
-source_check(const List *relids, Oid staging)
+source_check_unchanged(const List *relids, Oid staging)
 {
 	Relation	pg_class = table_open(RelationRelationId, AccessShareLock);
 	ListCell   *lc;
@@ -144,9 +144,9 @@ source_check(const List *relids, Oid staging)
 	UpdateActiveSnapshotCommandId();
 	foreach(lc, relids)
 	{
-		if (source_concerns(lfirst_oid(lc), staging) &&
-			source_has_changed(pg_class, lfirst_oid(lc), GetActiveSnapshot()))
-			source_raise_changed(lfirst_oid(lc));
+		if (source_check_concerns(lfirst_oid(lc), staging) &&
+			source_check_has_changed(pg_class, lfirst_oid(lc), GetActiveSnapshot()))
+			source_check_raise_changed(lfirst_oid(lc));
 	}
 	PopActiveSnapshot();
 	table_close(pg_class, AccessShareLock);

@@ -3,7 +3,7 @@
  * dag.c
  *	  The graph of a pipeline's steps: building, checking and asking it.
  *
- * See dag.h for what is promised, dagrun.c for runs over the graph.  This file
+ * See dag.h for what is promised, dag_run.c for runs over the graph.  This file
  * knows numbers, arrays and palloc; it may not know the catalog, SQL, shared
  * memory, processes or the time, so that all of it can be tested without a
  * server.  Nor does it know of runs: to them a sealed graph is constant.

@@ -8,7 +8,7 @@
  * comes from palloc in the current memory context, so that the same files
  * link into a server module and into a unit test built with -DFRONTEND.
  *
- * dag.c builds, checks and asks the graph, dagrun.c runs over it.
+ * dag.c builds, checks and asks the graph, dag_run.c runs over it.
  *
  * Life of a Dag: dag_create, dag_add_edge / dag_set_order as often as wanted,
  * then dag_find_cycle; only when that returns 0 may dag_seal and everything

@@ -3,7 +3,7 @@
  * dag_private.h
  *	  The inside of a Dag, for the two files that implement dag.h.
  *
- * dag.c makes the graph and seals it; dagrun.c only reads it, and only when it
+ * dag.c makes the graph and seals it; dag_run.c only reads it, and only when it
  * is sealed.  Nobody else may include this file.
  *
  *-------------------------------------------------------------------------

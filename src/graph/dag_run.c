@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * dagrun.c
+ * dag_run.c
  *	  Runs over the graph of a pipeline's steps: which step may start next.
  *
  * See dag.h for what is promised, dag.c for the graph, which is only read here.

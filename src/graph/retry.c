@@ -110,9 +110,9 @@ retry_delay_ms(const RetryPolicy *policy, int attempt, double random)
 		delay = Min(delay * 2, RETRY_MAX_DELAY_MS);
 
 	/*
-	 * Half of it is certain (rounded up, so that 1 ms does not become 0), the
-	 * other half is left to chance.  This never exceeds delay, as a product
-	 * with a factor that has been rounded to 1 could.
+	 * Half of it is certain (rounded up, so that 1 ms does not become 0), the other half is left
+	 * to chance.  This never exceeds delay, as a product with a factor that has been rounded to 1
+	 * could.
 	 */
 	half = delay / 2;
 	return (delay - half) + (int64) ((double) half * random);

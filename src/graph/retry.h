@@ -34,8 +34,8 @@ typedef enum RetryCause
 	RETRY_CAUSE_RUN_OVER,		/* the run is being given up */
 	RETRY_CAUSE_COMMITTED,		/* part of its work was already committed */
 	RETRY_CAUSE_CHECK,			/* its rows are wrong: they would be so again */
-	RETRY_CAUSE_SNAPSHOT		/* the run's snapshot is the reason: it would be the
-								 * same the next time */
+	RETRY_CAUSE_SNAPSHOT		/* the run's snapshot is the reason: it would be the same the next
+								 * time */
 } RetryCause;
 
 /*

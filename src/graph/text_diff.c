@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * textdiff.c
+ * text_diff.c
  *	  What differs between two texts, line by line.
  *
  * Myers' greedy algorithm ("An O(ND) Difference Algorithm and Its Variations",
@@ -17,7 +17,7 @@
  */
 #include "postgres.h"
 
-#include "graph/textdiff.h"
+#include "graph/text_diff.h"
 
 #include "lib/stringinfo.h"
 
@@ -54,7 +54,10 @@ split_lines(const char *text)
 	Lines		lines = {.n = 1};
 
 	if (text == NULL)
-		return (Lines) {.n = 0};
+		return (Lines)
+	{
+		.n = 0
+	};
 
 	for (const char *c = text; *c != '\0'; c++)
 		if (*c == '\n')
@@ -64,8 +67,9 @@ split_lines(const char *text)
 	for (int i = 0; i < lines.n; i++)
 	{
 		lines.line[i].start = text;
+
 		lines.line[i].length = strcspn(text, "\n");
-		text += lines.line[i].length + 1;
+		text	  +=lines.line[i].length + 1;
 	}
 	return lines;
 }
@@ -242,8 +246,8 @@ next_change(const Script *script, int i)
 }
 
 char *
-textdiff_unified(const char *old_text, const char *new_text,
-				 const char *old_label, const char *new_label)
+text_diff_unified(const char *old_text, const char *new_text,
+				  const char *old_label, const char *new_label)
 {
 	Lines		old_lines = split_lines(old_text);
 	Lines		new_lines = split_lines(new_text);

@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
- * textdiff.h
+ * text_diff.h
  *	  What differs between two texts, line by line.
  *
  * Knows texts only: no catalog, no SQL.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_TEXTDIFF_H
-#define ETL_TEXTDIFF_H
+#ifndef ETL_TEXT_DIFF_H
+#define ETL_TEXT_DIFF_H
 
 #include "postgres.h"
 
@@ -24,7 +24,7 @@
  */
 #define TEXTDIFF_MAX_EDITS	1000
 
-extern char *textdiff_unified(const char *old_text, const char *new_text,
-							  const char *old_label, const char *new_label);
+extern char *text_diff_unified(const char *old_text, const char *new_text,
+							   const char *old_label, const char *new_label);
 
-#endif							/* ETL_TEXTDIFF_H */
+#endif							/* ETL_TEXT_DIFF_H */

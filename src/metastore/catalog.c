@@ -87,7 +87,7 @@ read_pipeline(uint64 number)
 	pipeline->run_timeout_ms = row_get_interval(&row);
 	pipeline->staged = strcmp(row_get_text(&row), "staged") == 0;
 	pipeline->durability = catalog_word_index(row_get_text(&row), durability_words,
-									  lengthof(durability_words));
+											  lengthof(durability_words));
 	pipeline->description = row_get_text(&row);
 	pipeline->one_snapshot = row_get_bool(&row, true);
 

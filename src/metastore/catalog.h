@@ -352,7 +352,7 @@ extern Step *catalog_find_step(int32 pipeline_id, const char *process_name);
 
 /*
  * The newest version's steps, with bodies, that are repartitioned and whose key
- * neither the user has given nor partkey.c has chosen, of these names (of char *);
+ * neither the user has given nor partition_key.c has chosen, of these names (of char *);
  * and those that refer to a step by one of these references (of char *), but for
  * the step itself.
  */

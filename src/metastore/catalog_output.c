@@ -58,7 +58,7 @@ catalog_published(int32 pipeline_id, const char *schema, const char *process_nam
 {
 	Oid			namespace = get_namespace_oid(schema, true);
 	Oid			relid = OidIsValid(namespace) ?
-		get_relname_relid(process_name, namespace) : InvalidOid;
+	get_relname_relid(process_name, namespace) : InvalidOid;
 
 	if (!OidIsValid(relid) ||
 		relid != catalog_output_relid(pipeline_id, schema, process_name))

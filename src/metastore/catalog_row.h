@@ -61,13 +61,13 @@ extern bool row_get_isnull(const Row *row);
 /* The next value; what stands for NULL in the struct where it is NULL. */
 extern int32 row_get_int32(Row *row, int32 null_value);
 extern int64 row_get_int64(Row *row, int64 null_value);
-extern Oid row_get_oid(Row *row);
+extern Oid	row_get_oid(Row *row);
 extern bool row_get_bool(Row *row, bool null_value);
 extern char *row_get_text(Row *row);
 extern List *row_get_list(Row *row);
 extern int64 row_get_interval(Row *row);
 
 /* The place of a word that the catalog has written itself. */
-extern int catalog_word_index(const char *word, const char *const *words, int nwords);
+extern int	catalog_word_index(const char *word, const char *const *words, int nwords);
 
 #endif							/* ETL_CATALOG_ROW_H */

@@ -91,7 +91,7 @@ catalog_insert_run(const RunRow *run)
 	params_put_int32(&params, run->version);
 	params_put_text(&params, run->requested_by);
 	params_put_datum(&params, run->params ? JsonbPGetDatum(run->params) : (Datum) 0,
-			  run->params == NULL);
+					 run->params == NULL);
 	params_put_list_or_null(&params, run->steps);
 	params_put_int32(&params, run->step_count);
 	params_put_int32(&params, run->pid);

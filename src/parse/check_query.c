@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * checkquery.c
+ * check_query.c
  *	  What a check means as a query: which rows are wrong.
  *
  *	CHECK (e)			SELECT * FROM t WHERE (e) IS FALSE
@@ -18,7 +18,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "parse/checkquery.h"
+#include "parse/check_query.h"
 
 #include "access/htup_details.h"
 #include "access/stratnum.h"
@@ -153,7 +153,7 @@ with_alias(const RangeVar *table, const char *alias)
 }
 
 Query *
-checkquery_analyze(const StepCheck *check, RawStmt *raw, QueryEnvironment *environment)
+check_query_analyze(const StepCheck *check, RawStmt *raw, QueryEnvironment *environment)
 {
 	/* analysis may scribble on its input */
 	return parse_analyze_fixedparams(copyObject(raw), check->source, NULL, 0, environment);
@@ -169,7 +169,7 @@ table_columns(const StepCheck *check, const RangeVar *table, QueryEnvironment *e
 
 	select->targetList = list_make1(target_of(all_columns_of(NULL), NULL));
 	select->fromClause = list_make1((RangeVar *) copyObject(table));
-	return checkquery_analyze(check, raw_of(select), environment)->targetList;
+	return check_query_analyze(check, raw_of(select), environment)->targetList;
 }
 
 static const Var *
@@ -409,8 +409,8 @@ select_unmatched(const StepCheck *check, QueryEnvironment *environment)
 	exists->location = -1;
 
 	/*
-	 * MATCH FULL: a key that has nulls beside other values matches nothing, as it
-	 * is equal to nothing.
+	 * MATCH FULL: a key that has nulls beside other values matches nothing, as it is equal to
+	 * nothing.
 	 */
 	outer->targetList = list_make1(target_of(all_columns_of("fk"), NULL));
 	outer->fromClause = list_make1(with_alias(check->table, "fk"));
@@ -479,7 +479,7 @@ is_false(Node *expression)
 }
 
 void
-checkquery_make(const StepCheck *check, QueryEnvironment *environment, CheckQueries *queries)
+check_query_make(const StepCheck *check, QueryEnvironment *environment, CheckQueries *queries)
 {
 	memset(queries, 0, sizeof(*queries));
 	if (check->columns != NIL)
@@ -517,7 +517,7 @@ checkquery_make(const StepCheck *check, QueryEnvironment *environment, CheckQuer
  * in one check's text.  They are about the only table of a query in both cases.
  */
 Query *
-checkquery_count(const StepCheck *check, const List *queries)
+check_query_count(const StepCheck *check, const List *queries)
 {
 	SelectStmt *select = makeNode(SelectStmt);
 	Query	   *query;
@@ -534,7 +534,7 @@ checkquery_count(const StepCheck *check, const List *queries)
 									 target_of((Node *) count_call((Node *) placeholder), NULL));
 	}
 	select->fromClause = list_make1((RangeVar *) copyObject(check->table));
-	query = checkquery_analyze(check, raw_of(select), NULL);
+	query = check_query_analyze(check, raw_of(select), NULL);
 
 	forboth(lc, queries, target, query->targetList)
 	{
@@ -546,7 +546,7 @@ checkquery_count(const StepCheck *check, const List *queries)
 }
 
 RawStmt *
-checkquery_limit(const RawStmt *raw, int rows)
+check_query_limit(const RawStmt *raw, int rows)
 {
 	RawStmt    *copy = (RawStmt *) copyObject(raw);
 	SelectStmt *select = castNode(SelectStmt, copy->stmt);

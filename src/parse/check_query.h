@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * checkquery.h
+ * check_query.h
  *	  What a check means as a query: which rows are wrong.
  *
  * Queries are built as parse trees, from the nodes of the check and from names,
@@ -10,20 +10,19 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_CHECKQUERY_H
-#define ETL_CHECKQUERY_H
+#ifndef ETL_CHECK_QUERY_H
+#define ETL_CHECK_QUERY_H
 
-#include "parse/stepcheck.h"
+#include "parse/step_check.h"
 #include "utils/queryenvironment.h"
 
 typedef struct CheckQueries
 {
 	RawStmt    *rows;			/* returns the rows that are wrong; NULL for UNIQUE */
-	bool		by_row;			/* "rows" is one scan of check->table, which looks at
-								 * each row by itself */
-	RawStmt    *groups;			/* UNIQUE, PRIMARY KEY: returns each value that several
-								 * rows have, and in its last column how many; else
-								 * NULL */
+	bool		by_row;			/* "rows" is one scan of check->table, which looks at each row by
+								 * itself */
+	RawStmt    *groups;			/* UNIQUE, PRIMARY KEY: returns each value that several rows have,
+								 * and in its last column how many; else NULL */
 } CheckQueries;
 
 /*
@@ -35,23 +34,23 @@ typedef struct CheckQueries
  * where they cannot be compared.  Tables that the check reads are locked in
  * ACCESS SHARE mode.
  */
-extern void checkquery_make(const StepCheck *check, QueryEnvironment *environment,
-							CheckQueries *queries);
+extern void check_query_make(const StepCheck *check, QueryEnvironment *environment,
+							 CheckQueries *queries);
 
 /*
  * Analyses one of them.  Raises whatever parse analysis does; with
- * stepcheck_push_errors it has its position in the check's text.
+ * step_check_push_errors it has its position in the check's text.
  */
-extern Query *checkquery_analyze(const StepCheck *check, RawStmt *raw,
-								 QueryEnvironment *environment);
+extern Query *check_query_analyze(const StepCheck *check, RawStmt *raw,
+								  QueryEnvironment *environment);
 
 /*
  * One row, with a column for each of these queries (of Query: analysed "rows" that
  * are "by_row", of the table of this check): how many rows each would return.
  */
-extern Query *checkquery_count(const StepCheck *check, const List *queries);
+extern Query *check_query_count(const StepCheck *check, const List *queries);
 
 /* The same query, of which only the first rows are wanted. */
-extern RawStmt *checkquery_limit(const RawStmt *raw, int rows);
+extern RawStmt *check_query_limit(const RawStmt *raw, int rows);
 
-#endif							/* ETL_CHECKQUERY_H */
+#endif							/* ETL_CHECK_QUERY_H */

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * partkey.c
+ * partition_key.c
  *	  The column that a repartitioned step's table is partitioned by, where the
  *	  user does not say.
  *
@@ -24,9 +24,9 @@
 #include "postgres.h"
 
 #include "base/names.h"
-#include "parse/partkey.h"
+#include "parse/partition_key.h"
 #include "parse/refs.h"
-#include "parse/stepindex.h"
+#include "parse/step_index.h"
 
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
@@ -396,7 +396,7 @@ fits_indexes(const Step *step, const char *column)
 	{
 		SqlErrorContext errors = {.sql = lfirst(lc), .label = "index"};
 		char	   *statement;
-		IndexStmt  *index = stepindex_parse(lfirst(lc), &errors, &statement);
+		IndexStmt  *index = step_index_parse(lfirst(lc), &errors, &statement);
 		bool		contained = !index->unique;
 		ListCell   *param;
 
@@ -456,7 +456,7 @@ references_to(const Pipeline *pipeline, const char *process_name)
 /* The steps that refer to something, by how they refer to it. */
 typedef struct Reference
 {
-	char		text[4 * NAMEDATALEN];	/* hash key */
+	char text[	4 * NAMEDATALEN];	/* hash key */
 	List	   *readers;		/* of Step * */
 } Reference;
 
@@ -573,7 +573,7 @@ same_names(const List *a, const List *b)
 }
 
 void
-partkey_carry(Step *step, const Step *old)
+partition_key_carry(Step *step, const Step *old)
 {
 	if (old != NULL && strcmp(step->sql_query, old->sql_query) == 0 &&
 		step->repartition == old->repartition && step->repartition_by == NIL &&
@@ -590,7 +590,7 @@ partkey_carry(Step *step, const Step *old)
 }
 
 void
-partkey_settle(const Pipeline *pipeline, int32 version, const List *changed)
+partition_key_settle(const Pipeline *pipeline, int32 version, const List *changed)
 {
 	HTAB	   *written = NULL;
 	HTAB	   *all = NULL;

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
- * partkey.h
+ * partition_key.h
  *	  The column that a repartitioned step's table is partitioned by, where the
  *	  user does not say.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_PARTKEY_H
-#define ETL_PARTKEY_H
+#ifndef ETL_PARTITION_KEY_H
+#define ETL_PARTITION_KEY_H
 
 #include "metastore/catalog.h"
 
@@ -15,7 +15,7 @@
  * For a step whose row is about to be written: keeps the key that was chosen for
  * it, unless what it makes is defined anew (old: the row before, or NULL).
  */
-extern void partkey_carry(Step *step, const Step *old);
+extern void partition_key_carry(Step *step, const Step *old);
 
 /*
  * After rows have been written: chooses keys for the steps that need one and have
@@ -27,6 +27,6 @@ extern void partkey_carry(Step *step, const Step *old);
  * nothing, it stays without a key until a reader comes that does.  Once
  * chosen, a key stays, whatever becomes of the readers.
  */
-extern void partkey_settle(const Pipeline *pipeline, int32 version, const List *changed);
+extern void partition_key_settle(const Pipeline *pipeline, int32 version, const List *changed);
 
-#endif							/* ETL_PARTKEY_H */
+#endif							/* ETL_PARTITION_KEY_H */

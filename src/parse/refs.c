@@ -26,7 +26,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "base/sqlerror.h"
+#include "base/sql_error.h"
 #include "parse/refs.h"
 #include "parse/refs_walk.h"
 
@@ -332,7 +332,7 @@ refs_parse(const char *sql)
 	bool		save = standard_conforming_strings;
 	List	   *statements;
 
-	sqlerror_push(&errors);
+	sql_error_push(&errors);
 	PG_TRY();
 	{
 		standard_conforming_strings = true;
@@ -343,7 +343,7 @@ refs_parse(const char *sql)
 		standard_conforming_strings = save;
 	}
 	PG_END_TRY();
-	sqlerror_pop(&errors);
+	sql_error_pop(&errors);
 
 	return statements;
 }
@@ -408,7 +408,7 @@ refs_analyze(const char *sql)
 	work_context = AllocSetContextCreate(caller_context, "references of a step",
 										 ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(work_context);
-	sqlerror_push(&errors);
+	sql_error_push(&errors);
 
 	statements = refs_parse(sql);
 	if (statements == NIL)
@@ -427,7 +427,7 @@ refs_analyze(const char *sql)
 	context.sql = sql;
 	refs_walk(&context, statements);
 
-	sqlerror_pop(&errors);
+	sql_error_pop(&errors);
 	MemoryContextSwitchTo(caller_context);
 
 	refs = palloc(sizeof(StepRefs));

@@ -31,8 +31,7 @@ typedef struct RefName
 typedef struct StepRefs
 {
 	EtlStepKind kind;
-	List	   *reads;			/* of RefName *, no duplicates, in order of
-								 * appearance */
+	List	   *reads;			/* of RefName *, no duplicates, in order of appearance */
 	List	   *writes;			/* the same; see refs_analyze */
 } StepRefs;
 

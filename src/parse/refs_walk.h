@@ -23,8 +23,7 @@ typedef enum RefUse
 	REF_READ,					/* its rows or its definition are needed */
 	REF_WRITE,					/* its rows or its definition are changed */
 	REF_CREATE,					/* it is made: it need not be there before */
-	REF_COLUMN					/* qualifies a column of a table that the FROM
-								 * clause names as well */
+	REF_COLUMN					/* qualifies a column of a table that the FROM clause names as well */
 } RefUse;
 
 /* schema is empty where the name is not qualified; identifiers never are. */
@@ -55,20 +54,17 @@ typedef const char *(*RefsVisitFunction) (RefsContext *context, const char *sche
 
 struct RefsContext
 {
-	const char *sql;			/* for positions in errors; not needed where
-								 * params_allowed */
+	const char *sql;			/* for positions in errors; not needed where params_allowed */
 	RefsVisitFunction visit;
 	void	   *visit_arg;		/* the visitor's own */
 
 	HTAB	   *names;			/* of RefsNameEntry */
-	List	   *new_temporaries;	/* char *; made by the statement being
-									 * walked, temporary tables for the ones
-									 * after it */
+	List	   *new_temporaries;	/* char *; made by the statement being walked, temporary tables
+									 * for the ones after it */
 
 	/* Where the walk is. */
 	int			statement_location;
-	RangeVar   *modified;		/* target of the INSERT, UPDATE ... being
-								 * walked */
+	RangeVar   *modified;		/* target of the INSERT, UPDATE ... being walked */
 	const char *new_schema;		/* inside CREATE SCHEMA: its name */
 	bool		params_allowed; /* $1 belongs to the statement (PREPARE ...) */
 	bool		definition;		/* described or defined here, not executed */

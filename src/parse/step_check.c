@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * stepcheck.c
+ * step_check.c
  *	  The checks that a step asks for: from text to parse tree.
  *
  * A constraint is parsed as what follows ADD in ALTER TABLE, so that it means
@@ -12,7 +12,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "parse/stepcheck.h"
+#include "parse/step_check.h"
 
 #include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
@@ -24,13 +24,13 @@
 #define CHECK_PREFIX	"ALTER TABLE " CHECK_TABLE " ADD "
 
 void
-stepcheck_push_errors(const StepCheck *check, SqlErrorContext *errors)
+step_check_push_errors(const StepCheck *check, SqlErrorContext *errors)
 {
 	memset(errors, 0, sizeof(*errors));
 	errors->sql = check->sql;
 	errors->offset = check->offset;
 	errors->label = "check";
-	sqlerror_push(errors);
+	sql_error_push(errors);
 }
 
 /* ---- the beginning of the text ---- */
@@ -341,19 +341,20 @@ parse_query(StepCheck *check)
 /* ---- the whole ---- */
 
 StepCheck *
-stepcheck_parse(const char *text, const char *table)
+step_check_parse(const char *text, const char *table)
 {
 	StepCheck  *check = palloc0(sizeof(StepCheck));
 	SqlErrorContext errors;
 	Constraint *constraint;
 
 	check->text = text;
+
 	check->sql = skip_space(text);
 	check->warn = skip_word(&check->sql, "warn");
 	if (*check->sql == '\0')
 		check->sql = text;		/* as what is shown of it */
 
-	stepcheck_push_errors(check, &errors);
+	step_check_push_errors(check, &errors);
 	if (begins_query(check->sql))
 		parse_query(check);
 	else if (!begins_constraint(check->sql))
@@ -366,7 +367,7 @@ stepcheck_parse(const char *text, const char *table)
 		if (COMPAT_CONSTRAINT_IS_NOT_ENFORCED(constraint))
 			refuse(check, constraint, "NOT ENFORCED");
 	}
-	sqlerror_pop(&errors);
+	sql_error_pop(&errors);
 
 	return check;
 }
@@ -374,7 +375,7 @@ stepcheck_parse(const char *text, const char *table)
 /* ---- tables ---- */
 
 List *
-stepcheck_reads(const StepCheck *check)
+step_check_reads(const StepCheck *check)
 {
 	RefName    *ref;
 
@@ -389,7 +390,7 @@ stepcheck_reads(const StepCheck *check)
 }
 
 void
-stepcheck_retarget(StepCheck *check, RefsTargetFunction target, void *arg)
+step_check_retarget(StepCheck *check, RefsTargetFunction target, void *arg)
 {
 	RawStmt    *raw = check->query;
 

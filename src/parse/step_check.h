@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
- * stepcheck.h
+ * step_check.h
  *	  The checks that a step asks for: "CHECK (amount >= 0)", "UNIQUE (id)",
  *	  "NOT NULL (a, b)", "WARN SELECT * FROM orders WHERE ...".
  *
  * From text to parse tree only: nothing is looked up in the catalogs, so that the
- * tables need not exist.  checkquery.h says what a check means as a query.
+ * tables need not exist.  check_query.h says what a check means as a query.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_STEPCHECK_H
-#define ETL_STEPCHECK_H
+#ifndef ETL_STEP_CHECK_H
+#define ETL_STEP_CHECK_H
 
-#include "base/sqlerror.h"
+#include "base/sql_error.h"
 #include "etl.h"
 #include "nodes/parsenodes.h"
 #include "parse/refs.h"
@@ -34,10 +34,10 @@ typedef struct StepCheck
 	bool		warn;			/* wrong rows are a warning */
 	char	   *name;			/* of CONSTRAINT name; or NULL */
 
-	/* Where errors are: see stepcheck_push_errors. */
+	/* Where errors are: see step_check_push_errors. */
 	const char *sql;			/* the text without WARN: what positions count in */
-	const char *source;			/* the SQL that was parsed: locations in the nodes
-								 * below are places in it */
+	const char *source;			/* the SQL that was parsed: locations in the nodes below are places
+								 * in it */
 	int			offset;			/* characters from sql to source */
 
 	RawStmt    *query;			/* CHECK_QUERY only; else NULL */
@@ -58,18 +58,18 @@ typedef struct StepCheck
  * in a CHECK, and what refs_analyze raises for a SELECT.  Errors have the
  * position in the check's text and name the check in their context.
  */
-extern StepCheck *stepcheck_parse(const char *text, const char *table);
+extern StepCheck *step_check_parse(const char *text, const char *table);
 
 /* What the check reads besides the table itself: of RefName *. */
-extern List *stepcheck_reads(const StepCheck *check);
+extern List *step_check_reads(const StepCheck *check);
 
 /* Points the check's tables somewhere else, in place: see refs_retarget. */
-extern void stepcheck_retarget(StepCheck *check, RefsTargetFunction target, void *arg);
+extern void step_check_retarget(StepCheck *check, RefsTargetFunction target, void *arg);
 
 /*
- * Until sqlerror_pop errors are ones in the check's text: those of the parser
+ * Until sql_error_pop errors are ones in the check's text: those of the parser
  * (with check->source as source text) are given their place in it.
  */
-extern void stepcheck_push_errors(const StepCheck *check, SqlErrorContext *errors);
+extern void step_check_push_errors(const StepCheck *check, SqlErrorContext *errors);
 
-#endif							/* ETL_STEPCHECK_H */
+#endif							/* ETL_STEP_CHECK_H */

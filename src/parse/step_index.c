@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * stepindex.c
+ * step_index.c
  *	  The indexes that a step asks for: "(a, b)", "UNIQUE (a)", "USING gin (c)".
  *
  *-------------------------------------------------------------------------
@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "parse/stepindex.h"
+#include "parse/step_index.h"
 
 #include "access/xact.h"
 #include "commands/defrem.h"
@@ -27,7 +27,7 @@
 #define UNIQUE_PREFIX	"CREATE UNIQUE INDEX ON " INDEX_TABLE " "
 
 IndexStmt *
-stepindex_parse(const char *text, SqlErrorContext *errors, char **statement)
+step_index_parse(const char *text, SqlErrorContext *errors, char **statement)
 {
 	const char *prefix = INDEX_PREFIX;
 	const char *tail = text;
@@ -65,18 +65,18 @@ stepindex_parse(const char *text, SqlErrorContext *errors, char **statement)
 }
 
 void
-stepindex_check(const char *index)
+step_index_check(const char *index)
 {
 	SqlErrorContext errors = {.sql = index, .label = "index"};
 	char	   *statement;
 
-	sqlerror_push(&errors);
-	(void) stepindex_parse(index, &errors, &statement);
-	sqlerror_pop(&errors);
+	sql_error_push(&errors);
+	(void) step_index_parse(index, &errors, &statement);
+	sql_error_pop(&errors);
 }
 
 void
-stepindex_build(Oid relid, const List *indexes)
+step_index_build(Oid relid, const List *indexes)
 {
 	char	   *name = get_rel_name(relid);
 	char	   *schema = get_namespace_name(get_rel_namespace(relid));
@@ -91,26 +91,25 @@ stepindex_build(Oid relid, const List *indexes)
 		char	   *statement;
 		IndexStmt  *index;
 
-		sqlerror_push(&errors);
-		index = stepindex_parse(text, &errors, &statement);
+		sql_error_push(&errors);
+		index = step_index_parse(text, &errors, &statement);
 		index->relation = makeRangeVar(schema, name, -1);
 
 		/*
-		 * A name that the server chose could be chosen for another table at the
-		 * same moment.
+		 * A name that the server chose could be chosen for another table at the same moment.
 		 */
 		index->idxname = makeObjectName(name, psprintf("%u", relid),
 										psprintf(INDEX_LABEL "%d", foreach_current_index(cell) + 1));
 		index = transformIndexStmt(relid, index, statement);
 		(void) DefineIndexCompat(relid, index);
 		CommandCounterIncrement();
-		sqlerror_pop(&errors);
+		sql_error_pop(&errors);
 	}
 	PopActiveSnapshot();
 }
 
 bool
-stepindex_is_declared(Relation index)
+step_index_is_declared(Relation index)
 {
 	char		label[32];
 

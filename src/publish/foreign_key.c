@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * foreignkey.c
+ * foreign_key.c
  *	  Foreign keys from and to tables that get new rows: do they hold?
  *
  * The server's triggers see single rows come and go, and none of them when storage
@@ -12,7 +12,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "publish/foreignkey.h"
+#include "publish/foreign_key.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -28,7 +28,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "table/layout.h"
+#include "table/table_shape.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -47,7 +47,7 @@ rows_of(Oid relid, const List *pairs)
 
 	foreach(lc, pairs)
 	{
-		LayoutPair *pair = lfirst(lc);
+		TablePair  *pair = lfirst(lc);
 
 		if (pair->published == relid)
 			return pair->staged;
@@ -84,14 +84,14 @@ list_keys(Oid relid, bool own, bool all, List *keys)
 }
 
 List *
-foreignkey_list(const List *pairs)
+foreign_key_list(const List *pairs)
 {
 	List	   *keys = NIL;
 	ListCell   *lc;
 
 	foreach(lc, pairs)
 	{
-		Oid			relid = ((LayoutPair *) lfirst(lc))->published;
+		Oid			relid = ((TablePair *) lfirst(lc))->published;
 
 		keys = list_keys(relid, true, false, keys);
 		keys = list_keys(relid, false, false, keys);
@@ -100,7 +100,7 @@ foreignkey_list(const List *pairs)
 }
 
 List *
-foreignkey_list_own(Oid relid)
+foreign_key_list_own(Oid relid)
 {
 	return list_keys(relid, true, true, NIL);
 }
@@ -117,7 +117,7 @@ key_row(Oid key)
 }
 
 List *
-foreignkey_others(const List *keys, const List *pairs)
+foreign_key_others(const List *keys, const List *pairs)
 {
 	List	   *others = NIL;
 	ListCell   *lc;
@@ -321,7 +321,7 @@ verify(Oid key, const List *pairs)
 	for (int i = 0; i < columns.n; i++)
 	{
 		/* a key goes with its column where the table is replaced */
-		if (referring != form->conrelid && !layout_has_column(referring, columns.referring[i]))
+		if (referring != form->conrelid && !table_shape_has_column(referring, columns.referring[i]))
 			return;
 	}
 	values = find_violation(violation_query(form, referring, referred, &columns));
@@ -336,7 +336,7 @@ verify(Oid key, const List *pairs)
 }
 
 void
-foreignkey_verify(const List *keys, const List *pairs)
+foreign_key_verify(const List *keys, const List *pairs)
 {
 	ListCell   *lc;
 

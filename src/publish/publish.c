@@ -15,7 +15,7 @@
  * Tables whose columns fit keep their OID and take over the storage of the run's
  * (swap.c), under locks that keep out DDL and VACUUM, but no reader and no writer.
  * These are locked out at the very end, when only the commit is left.  Where another
- * table replaces the published one (successor.c), readers are locked out once foreign
+ * table replaces the published one (replace_table.c), readers are locked out once foreign
  * keys have been verified.
  *
  *-------------------------------------------------------------------------
@@ -42,14 +42,14 @@
 #include "commands/tablecmds.h"
 #include "metastore/catalog.h"
 #include "miscadmin.h"
-#include "publish/foreignkey.h"
-#include "publish/successor.h"
+#include "publish/foreign_key.h"
+#include "publish/replace_table.h"
 #include "publish/swap.h"
 #include "storage/lmgr.h"
-#include "table/adopt.h"
-#include "table/identity.h"
-#include "table/layout.h"
-#include "table/twinindex.h"
+#include "table/copy_constraints.h"
+#include "table/index_match.h"
+#include "table/replace_check.h"
+#include "table/table_shape.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -345,11 +345,11 @@ typedef struct PublishTask
 	PublishOutput *output;
 	Oid			old;			/* InvalidOid: a new name */
 	List	   *own;			/* of char *: the step's indexes on the old table */
-	List	   *pairs;			/* of LayoutPair *; NIL: new, or replaced */
-	List	   *replaced;		/* of LayoutPair *: one, if its columns correspond */
-	List	   *twins;			/* of TwinIndex * */
+	List	   *pairs;			/* of TablePair *; NIL: new, or replaced */
+	List	   *replaced;		/* of TablePair *: one, if its columns correspond */
+	List	   *twins;			/* of IndexPair * */
 	List	   *declared;		/* of Oid: the step's indexes on one that replaces */
-	Succession *succession;
+	Replacement *succession;
 } PublishTask;
 
 /*
@@ -385,10 +385,10 @@ publish_check_replaceable(PublishSet *set, PublishTask *task)
 	}
 	task->own = catalog_output_indexes(set->pipeline_id, set->target_schema,
 									   task->output->process_name);
-	layout_check_replaceable(task->old);
-	identity_check_replaceable(task->old, task->replaced != NIL,
-							   get_rel_relkind(task->output->relid) == RELKIND_PARTITIONED_TABLE,
-							   NIL, task->own);
+	table_shape_check_replaceable(task->old);
+	replace_check_check_replaceable(task->old, task->replaced != NIL,
+									get_rel_relkind(task->output->relid) == RELKIND_PARTITIONED_TABLE,
+									NIL, task->own);
 }
 
 /*
@@ -399,7 +399,7 @@ static bool
 publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *obstacle)
 {
 	const char *name = task->output->process_name;
-	LayoutFit	fit;
+	ShapeFit	fit;
 
 	if (!publish_lock_tree(set, task->output->relid, AccessExclusiveLock, false, obstacle))
 		return false;
@@ -419,10 +419,10 @@ publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *ob
 	if (get_relname_relid(name, target) != task->old)
 		return false;			/* renamed or dropped since we looked */
 
-	fit = layout_compare(task->old, task->output->relid, &task->pairs);
-	if (fit == LAYOUT_FITS)
+	fit = table_shape_compare(task->old, task->output->relid, &task->pairs);
+	if (fit == SHAPE_FITS)
 		return true;
-	if (fit == LAYOUT_REPLACE)
+	if (fit == SHAPE_REPLACE)
 	{
 		task->replaced = task->pairs;
 		task->pairs = NIL;
@@ -432,9 +432,9 @@ publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *ob
 	publish_start_clock(set);
 	if (!publish_lock_tree(set, task->old, AccessExclusiveLock, true, obstacle))
 		return false;
-	layout_alter(task->old, task->output->relid);
-	fit = layout_compare(task->old, task->output->relid, &task->pairs);
-	if (fit != LAYOUT_FITS)
+	table_shape_alter(task->old, task->output->relid);
+	fit = table_shape_compare(task->old, task->output->relid, &task->pairs);
+	if (fit != SHAPE_FITS)
 		elog(ERROR, "table \"%s\" does not fit after it was altered", name);
 	/* it may have got a TOAST table */
 	return publish_lock_tree(set, task->old, ShareUpdateExclusiveLock, true, obstacle);
@@ -452,12 +452,12 @@ publish_pair(PublishSet *set, PublishTask *task, PublishObstacle *obstacle)
 
 	task->own = catalog_output_indexes(set->pipeline_id, set->target_schema,
 									   task->output->process_name);
-	task->twins = twinindex_pair(task->pairs, task->own, false, &missing);
+	task->twins = index_match_pair(task->pairs, task->own, false, &missing);
 	if (OidIsValid(missing))
 		obstacle->stale = task->output;
 	foreach(lc, task->pairs)
 	{
-		LayoutPair *pair = lfirst(lc);
+		TablePair  *pair = lfirst(lc);
 
 		if (get_rel_relkind(pair->staged) == RELKIND_RELATION &&
 			get_rel_persistence(pair->staged) == RELPERSISTENCE_PERMANENT)
@@ -465,14 +465,14 @@ publish_pair(PublishSet *set, PublishTask *task, PublishObstacle *obstacle)
 			publish_check_publications(task->old);
 			publish_check_publications(pair->published);
 		}
-		if (!adopt_is_complete(pair->published, pair->staged, false))
+		if (!copy_constraints_is_complete(pair->published, pair->staged, false))
 			obstacle->stale = task->output;
 		set->targets = lappend_oid(set->targets, pair->published);
 		set->left = lappend_oid(set->left, pair->staged);
 	}
 	foreach(lc, task->twins)
 	{
-		TwinIndex  *twin = lfirst(lc);
+		IndexPair  *twin = lfirst(lc);
 
 		if (!OidIsValid(twin->staged) && !get_rel_relispartition(twin->published))
 			set->dropped = lappend_oid(set->dropped, twin->published);
@@ -487,16 +487,16 @@ publish_pair(PublishSet *set, PublishTask *task, PublishObstacle *obstacle)
 static bool
 publish_pair_replaced(PublishTask *task, PublishObstacle *obstacle)
 {
-	LayoutPair *pair = linitial(task->replaced);
+	TablePair  *pair = linitial(task->replaced);
 	Oid			missing;
 	ListCell   *lc;
 
-	task->twins = twinindex_pair(task->replaced, task->own, true, &missing);
-	if (OidIsValid(missing) || !adopt_is_complete(pair->published, pair->staged, true))
+	task->twins = index_match_pair(task->replaced, task->own, true, &missing);
+	if (OidIsValid(missing) || !copy_constraints_is_complete(pair->published, pair->staged, true))
 		obstacle->stale = task->output;
 	foreach(lc, task->twins)
 	{
-		TwinIndex  *twin = lfirst(lc);
+		IndexPair  *twin = lfirst(lc);
 
 		if (OidIsValid(twin->staged) &&
 			(!OidIsValid(twin->published) ||
@@ -530,7 +530,7 @@ publish_own_indexes(const PublishTask *task)
 	}
 	foreach(lc, task->twins)
 	{
-		TwinIndex  *twin = lfirst(lc);
+		IndexPair  *twin = lfirst(lc);
 		Oid			index = OidIsValid(twin->published) ? twin->published : twin->staged;
 
 		if (!OidIsValid(twin->staged) || get_rel_relispartition(index))
@@ -572,8 +572,8 @@ publish_move_new(List *tasks, Oid target)
 
 		if (task->pairs != NIL || !OidIsValid(task->old))
 			continue;
-		task->succession = successor_prepare(task->old, task->output->relid,
-											 task->replaced != NIL, task->twins, task->own);
+		task->succession = replace_table_prepare(task->old, task->output->relid,
+												 task->replaced != NIL, task->twins, task->own);
 		ObjectAddressSet(object, RelationRelationId, task->old);
 		add_exact_object_address(&object, replaced);
 	}
@@ -595,7 +595,7 @@ publish_move_new(List *tasks, Oid target)
 	foreach(lc, tasks)
 	{
 		if (((PublishTask *) lfirst(lc))->succession != NULL)
-			successor_finish(((PublishTask *) lfirst(lc))->succession);
+			replace_table_finish(((PublishTask *) lfirst(lc))->succession);
 	}
 	free_object_addresses(moved);
 	free_object_addresses(replaced);
@@ -653,11 +653,11 @@ publish_lock_replaced(PublishSet *set, PublishObstacle *obstacle)
 		if (!publish_lock_tree(set, task->old, AccessExclusiveLock, true, obstacle))
 			return false;
 		/* a view needs no lock that was held up */
-		layout_check_replaceable(task->old);
+		table_shape_check_replaceable(task->old);
 		if (task->replaced == NIL)
 			continue;
 		/* to drop a foreign key is to drop the triggers of the table that it refers to */
-		foreach(lc2, foreignkey_others(foreignkey_list_own(task->old), task->replaced))
+		foreach(lc2, foreign_key_others(foreign_key_list_own(task->old), task->replaced))
 		{
 			if (!publish_lock(set, lfirst_oid(lc2), AccessExclusiveLock, lfirst_oid(lc2), obstacle))
 				return false;
@@ -683,11 +683,11 @@ publish_verify(PublishSet *set, PublishObstacle *obstacle)
 		/* ALTER TABLE adds the keys of those that are replaced: it wants these locks */
 		if (task->replaced != NIL)
 			others = list_concat_unique_oid(others,
-											foreignkey_others(foreignkey_list_own(task->old),
-															  task->replaced));
+											foreign_key_others(foreign_key_list_own(task->old),
+															   task->replaced));
 	}
-	keys = foreignkey_list(pairs);
-	others = list_concat_unique_oid(others, foreignkey_others(keys, pairs));
+	keys = foreign_key_list(pairs);
+	others = list_concat_unique_oid(others, foreign_key_others(keys, pairs));
 	foreach(lc, others)
 	{
 		if (!publish_lock(set, lfirst_oid(lc), ShareRowExclusiveLock, lfirst_oid(lc), obstacle))
@@ -695,7 +695,7 @@ publish_verify(PublishSet *set, PublishObstacle *obstacle)
 	}
 	if (keys != NIL)
 	{
-		foreignkey_verify(keys, pairs);
+		foreign_key_verify(keys, pairs);
 		if (!publish_probe(set, obstacle))
 			return false;
 	}
@@ -766,9 +766,9 @@ publish_catch_up(const PublishSet *set, const PublishOutput *output)
 	if (!OidIsValid(published))
 		return;
 	LockRelationOid(output->relid, AccessExclusiveLock);
-	adopt_constraints(published, output->relid);
-	twinindex_build(published, output->relid,
-					catalog_output_indexes(set->pipeline_id,
-										   set->target_schema,
-										   output->process_name));
+	copy_constraints_constraints(published, output->relid);
+	index_match_build(published, output->relid,
+					  catalog_output_indexes(set->pipeline_id,
+											 set->target_schema,
+											 output->process_name));
 }

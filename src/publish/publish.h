@@ -39,9 +39,8 @@ typedef struct PublishSet
 	List	   *outputs;		/* of PublishOutput * */
 
 	/*
-	 * Waits a little for a lock that is not free; since: when readers began to be
-	 * held up; holding: there are others that keep readers out.  NULL: nothing is
-	 * waited for.
+	 * Waits a little for a lock that is not free; since: when readers began to be held up;
+	 * holding: there are others that keep readers out.  NULL: nothing is waited for.
 	 */
 	PublishWait (*wait) (Oid relation, LOCKMODE mode, TimestampTz since, bool holding);
 
@@ -78,21 +77,21 @@ typedef struct PublishObstacle
  * dependent_objects_still_exist where something depends on a table or a column that
  * would have to go, insufficient_privilege where the table belongs to another role,
  * and feature_not_supported where one would be replaced that has something that the
- * other cannot have (identity_check_replaceable).
+ * other cannot have (replace_check_check_replaceable).
  */
 extern bool publish_prepare(PublishSet *set, PublishObstacle *obstacle);
 
 /*
  * publish_verify makes sure that foreign keys from and to the tables hold.  Where
  * there are any this reads tables, and takes its time; signals may end it.  Raises
- * what foreignkey_verify does.  Then readers of tables that are replaced are locked
+ * what foreign_key_verify does.  Then readers of tables that are replaced are locked
  * out.
  */
 extern bool publish_verify(PublishSet *set, PublishObstacle *obstacle);
 
 /*
  * publish_exchange changes the catalogs, while readers and writers are still there
- * (but for those of tables that are replaced).  Raises what successor_finish does.
+ * (but for those of tables that are replaced).  Raises what replace_table_finish does.
  */
 extern void publish_exchange(PublishSet *set);
 
@@ -104,7 +103,7 @@ extern bool publish_finish(PublishSet *set, PublishObstacle *obstacle);
 /*
  * Builds on a staged table what people have added to the published one
  * meanwhile.  In the current transaction, which the caller commits.  Raises what
- * adopt_constraints and twinindex_build do.
+ * copy_constraints_constraints and index_match_build do.
  */
 extern void publish_catch_up(const PublishSet *set, const PublishOutput *output);
 

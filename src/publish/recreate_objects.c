@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * heirloom.c
+ * recreate_objects.c
  *	  What a table has by definitions that name it, made again on another one.
  *
  * Each is a text that the server prints, and that is executed when the new table has
@@ -12,7 +12,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "publish/heirloom.h"
+#include "publish/recreate_objects.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -30,7 +30,7 @@
 #include "miscadmin.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteSupport.h"
-#include "table/layout.h"
+#include "table/table_shape.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -44,7 +44,7 @@
 #include "utils/syscache.h"
 
 /* Something of the table that has a name and perhaps has to be defined. */
-typedef struct Heirloom
+typedef struct RecreatedObject
 {
 	const char *what;			/* for error messages */
 	Oid			classid;
@@ -52,14 +52,14 @@ typedef struct Heirloom
 	char	   *definition;		/* NULL: it is there already */
 	char	   *comment;
 	bool		verified;		/* a foreign key whose rows have been looked at */
-} Heirloom;
+} RecreatedObject;
 
 typedef struct Collection
 {
 	Oid			from;
 	Oid			to;
 	char	   *name;			/* of from, qualified */
-	List	   *heirlooms;		/* of Heirloom * */
+	List	   *heirlooms;		/* of RecreatedObject * */
 } Collection;
 
 /*
@@ -83,11 +83,11 @@ pin_settings(void)
 	return nestlevel;
 }
 
-static Heirloom *
+static RecreatedObject *
 add_heirloom(Collection *collection, const char *what, Oid classid, Oid oid, const char *name,
 			 char *definition)
 {
-	Heirloom   *heirloom = palloc0(sizeof(Heirloom));
+	RecreatedObject *heirloom = palloc0(sizeof(RecreatedObject));
 
 	heirloom->what = what;
 	heirloom->classid = classid;
@@ -108,7 +108,7 @@ collect_defaults(Collection *collection, Relation relation)
 		AttrDefault *value = &constr->defval[i];
 		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(relation), value->adnum - 1);
 
-		if (att->attgenerated != '\0' || !layout_has_column(collection->to, value->adnum))
+		if (att->attgenerated != '\0' || !table_shape_has_column(collection->to, value->adnum))
 			continue;
 		(void) add_heirloom(collection, "default of column", InvalidOid, InvalidOid,
 							NameStr(att->attname),
@@ -132,7 +132,7 @@ has_columns(const Collection *collection, HeapTuple constraint, TupleDesc desc)
 	array = DatumGetArrayTypeP(value);
 	for (int i = 0; i < ARR_DIMS(array)[0]; i++)
 	{
-		if (!layout_has_column(collection->to, ((int16 *) ((char *) array + ARR_OVERHEAD_NONULLS(1)))[i]))
+		if (!table_shape_has_column(collection->to, ((int16 *) ((char *) array + ARR_OVERHEAD_NONULLS(1)))[i]))
 			return false;
 	}
 	return true;
@@ -155,7 +155,7 @@ collect_constraints(Collection *collection)
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
 		bool		is_key = form->contype == CONSTRAINT_FOREIGN;
 		bool		defined = is_key || !ConstraintIsEnforcedCompat(form);
-		Heirloom   *heirloom;
+		RecreatedObject *heirloom;
 
 		/* constraint triggers come as triggers */
 		if (OidIsValid(form->conparentid) || form->contype == CONSTRAINT_TRIGGER ||
@@ -322,7 +322,7 @@ collect_rules(Collection *collection)
 }
 
 List *
-heirloom_collect(Oid from, Oid to)
+recreate_objects_collect(Oid from, Oid to)
 {
 	Collection	collection = {from, to, names_qualified(from), NIL};
 	Relation	relation = relation_open(from, NoLock);
@@ -343,7 +343,7 @@ heirloom_collect(Oid from, Oid to)
 static void
 error_context(void *arg)
 {
-	Heirloom   *heirloom = arg;
+	RecreatedObject *heirloom = arg;
 
 	errcontext("%s \"%s\" of the published table", heirloom->what, heirloom->name);
 }
@@ -359,24 +359,24 @@ skip_validation(RawStmt *raw)
 }
 
 static void
-define(const Heirloom *heirloom)
+define(const RecreatedObject *heirloom)
 {
 	ErrorContextCallback callback;
 	RawStmt    *raw;
 
 	callback.callback = error_context;
-	callback.arg = unconstify(Heirloom *, heirloom);
+	callback.arg = unconstify(RecreatedObject *, heirloom);
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	raw = linitial_node(RawStmt, raw_parser(heirloom->definition, RAW_PARSE_DEFAULT));
 	if (heirloom->verified)
 		skip_validation(raw);
-	layout_execute_utility(raw->stmt, heirloom->definition);
+	table_shape_execute_utility(raw->stmt, heirloom->definition);
 	error_context_stack = callback.previous;
 }
 
 static Oid
-find(Oid relid, const Heirloom *heirloom)
+find(Oid relid, const RecreatedObject *heirloom)
 {
 	switch (heirloom->classid)
 	{
@@ -392,14 +392,14 @@ find(Oid relid, const Heirloom *heirloom)
 }
 
 void
-heirloom_define(List *heirlooms, Oid relid)
+recreate_objects_define(List *heirlooms, Oid relid)
 {
 	int			nestlevel = pin_settings();
 	ListCell   *lc;
 
 	foreach(lc, heirlooms)
 	{
-		Heirloom   *heirloom = lfirst(lc);
+		RecreatedObject *heirloom = lfirst(lc);
 
 		if (heirloom->definition != NULL)
 			define(heirloom);

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
- * heirloom.h
+ * recreate_objects.h
  *	  What a table has by definitions that name it, made again on another one.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_HEIRLOOM_H
-#define ETL_HEIRLOOM_H
+#ifndef ETL_RECREATE_OBJECTS_H
+#define ETL_RECREATE_OBJECTS_H
 
 #include "etl.h"
 #include "nodes/pg_list.h"
@@ -16,13 +16,13 @@
  * them and of its constraints, as far as the other one has the columns that are at
  * the same places.  There must be an active snapshot.
  */
-extern List *heirloom_collect(Oid from, Oid to);
+extern List *recreate_objects_collect(Oid from, Oid to);
 
 /*
  * When the new table has the old one's name and schema: makes all of it.  Foreign
- * keys are not verified: foreignkey_verify has done so.  Raises what CREATE TRIGGER
+ * keys are not verified: foreign_key_verify has done so.  Raises what CREATE TRIGGER
  * and the like do.  There must be an active snapshot.
  */
-extern void heirloom_define(List *heirlooms, Oid relid);
+extern void recreate_objects_define(List *heirlooms, Oid relid);
 
-#endif							/* ETL_HEIRLOOM_H */
+#endif							/* ETL_RECREATE_OBJECTS_H */

@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
- * successor.c
+ * replace_table.c
  *	  A table that replaces a published one gets what that was beside its rows.
  *
  * Three kinds of things.  What takes time, or what the new rows have to obey, is there
- * already: the table was built as a twin of the other one (adopt.c, twinindex.c).  What
+ * already: the table was built as a twin of the other one (copy_constraints.c, index_match.c).  What
  * is a value of a catalog row is copied.  All else is made again by its definition
- * (heirloom.c).
+ * (recreate_objects.c).
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "publish/successor.h"
+#include "publish/replace_table.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -30,11 +30,11 @@
 #include "commands/comment.h"
 #include "commands/tablecmds.h"
 #include "nodes/makefuncs.h"
-#include "publish/heirloom.h"
-#include "table/adopt.h"
-#include "table/layout.h"
-#include "table/setting.h"
-#include "table/twinindex.h"
+#include "publish/recreate_objects.h"
+#include "table/copy_constraints.h"
+#include "table/index_match.h"
+#include "table/relation_attrs.h"
+#include "table/table_shape.h"
 #include "utils/acl.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -54,11 +54,11 @@ typedef struct NamedIndex
 	char	   *name;
 } NamedIndex;
 
-struct Succession
+struct Replacement
 {
 	Oid			from;
 	Oid			to;
-	List	   *heirlooms;		/* of heirloom.c */
+	List	   *heirlooms;		/* of recreate_objects.c */
 	List	   *sequences;		/* of OwnedSequence * */
 	List	   *indexes;		/* of NamedIndex * */
 };
@@ -82,7 +82,7 @@ acl_of(Relation pg_class, HeapTuple tuple)
 static void
 update_class(Relation pg_class, Oid relid, Datum *values, bool *nulls, bool *replaces)
 {
-	HeapTuple	tuple = setting_class_row(relid);
+	HeapTuple	tuple = relation_attrs_class_row(relid);
 	Acl		   *old = acl_of(pg_class, tuple);
 	Acl		   *new;
 	Oid		   *oldmembers;
@@ -120,7 +120,7 @@ static void
 carry_class(Oid from, Oid to, bool flags, bool grants, bool options)
 {
 	Relation	pg_class = table_open(RelationRelationId, RowExclusiveLock);
-	HeapTuple	source = setting_class_row(from);
+	HeapTuple	source = relation_attrs_class_row(from);
 	Datum		values[Natts_pg_class] = {0};
 	bool		nulls[Natts_pg_class] = {0};
 	bool		replaces[Natts_pg_class] = {0};
@@ -156,7 +156,7 @@ carry_column_acl(Relation pg_attribute, HeapTuple source, Oid to, AttrNumber att
 	tuple = heap_modify_tuple(tuple, RelationGetDescr(pg_attribute), values, nulls, replaces);
 	CatalogTupleUpdate(pg_attribute, &tuple->t_self, tuple);
 	recordDependencyOnNewAcl(RelationRelationId, to, attnum,
-							 setting_owner(to),
+							 relation_attrs_owner(to),
 							 DatumGetAclP(values[k]));
 }
 
@@ -180,7 +180,7 @@ carry_columns(Oid from, Oid to)
 	{
 		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(relation), i);
 		AttrNumber	attnum = att->attisdropped ? InvalidAttrNumber :
-			get_attnum(to, NameStr(att->attname));
+		get_attnum(to, NameStr(att->attname));
 		HeapTuple	source;
 
 		if (attnum == InvalidAttrNumber)
@@ -206,8 +206,8 @@ twin_of(const List *twins, Oid published)
 
 	foreach(lc, twins)
 	{
-		if (((TwinIndex *) lfirst(lc))->published == published)
-			return ((TwinIndex *) lfirst(lc))->staged;
+		if (((IndexPair *) lfirst(lc))->published == published)
+			return ((IndexPair *) lfirst(lc))->staged;
 	}
 	return InvalidOid;
 }
@@ -215,7 +215,7 @@ twin_of(const List *twins, Oid published)
 static void
 execute_one(Oid relid, AlterTableType subtype, const char *name, Node *definition)
 {
-	layout_execute_alter(relid, list_make1(layout_alter_command(subtype, name, definition)));
+	table_shape_execute_alter(relid, list_make1(table_shape_alter_command(subtype, name, definition)));
 }
 
 /* How rows are known to subscribers: of a table, or of a partition. */
@@ -233,7 +233,7 @@ replica_identity(Oid from, const List *twins)
 
 	if (identity.type == REPLICA_IDENTITY_INDEX)
 	{
-		Oid			index = setting_replica_index(relation);
+		Oid			index = relation_attrs_replica_index(relation);
 
 		/* none where it was dropped; and an index that is new has no published one, either */
 		if (OidIsValid(index))
@@ -277,7 +277,7 @@ set_replica_identity(Oid relid, ReplicaIdentity identity)
 static void
 carry_replica_identity(Oid from, Oid to, const List *twins)
 {
-	ReplicaIdentity of_heap = replica_identity(layout_first_heap(from), twins);
+	ReplicaIdentity of_heap = replica_identity(table_shape_first_heap(from), twins);
 	ListCell   *lc;
 
 	/* what counts is where the rows are */
@@ -292,18 +292,18 @@ carry_replica_identity(Oid from, Oid to, const List *twins)
 
 /* Names of indexes, what is said of them, and which one CLUSTER goes by. */
 static void
-carry_indexes(Succession *succession, const List *twins, const List *own)
+carry_indexes(Replacement *succession, const List *twins, const List *own)
 {
 	ListCell   *lc;
 
 	foreach(lc, twins)
 	{
-		TwinIndex  *twin = lfirst(lc);
+		IndexPair  *twin = lfirst(lc);
 
 		if (!OidIsValid(twin->published) || !OidIsValid(twin->staged))
 			continue;
 		carry_comment(twin->published, 0, twin->staged, 0);
-		setting_copy_columns(twin->published, twin->staged);
+		relation_attrs_copy_columns(twin->published, twin->staged);
 		if (get_index_isclustered(twin->published))
 			execute_one(succession->to, AT_ClusterOn, get_rel_name(twin->staged), NULL);
 		if (!names_contain(own, get_rel_name(twin->published)))
@@ -324,7 +324,7 @@ carry_indexes(Succession *succession, const List *twins, const List *own)
  * schema along with the new one.
  */
 static void
-collect_sequences(Succession *succession)
+collect_sequences(Replacement *succession)
 {
 	Relation	pg_depend = table_open(DependRelationId, AccessShareLock);
 	ScanKeyData keys[2];
@@ -345,7 +345,7 @@ collect_sequences(Succession *succession)
 		if (form->classid != RelationRelationId || form->objsubid != 0 ||
 			form->deptype != DEPENDENCY_AUTO ||
 			get_rel_relkind(form->objid) != RELKIND_SEQUENCE ||
-			!layout_has_column(succession->to, form->refobjsubid))
+			!table_shape_has_column(succession->to, form->refobjsubid))
 			continue;
 		owned = palloc(sizeof(OwnedSequence));
 		owned->sequence = form->objid;
@@ -367,7 +367,7 @@ collect_sequences(Succession *succession)
 static void
 carry_heaps(Oid from, Oid to)
 {
-	Oid			heap = layout_first_heap(from);
+	Oid			heap = table_shape_first_heap(from);
 	bool		of_partition = heap != from;
 	ListCell   *lc;
 
@@ -382,30 +382,30 @@ carry_heaps(Oid from, Oid to)
 			carry_columns(heap, relid);
 		else if (is_partition)
 			drop_grants(relid);
-		setting_copy_columns(get_rel_relkind(relid) == RELKIND_RELATION ? heap : from, relid);
+		relation_attrs_copy_columns(get_rel_relkind(relid) == RELKIND_RELATION ? heap : from, relid);
 	}
 }
 
-Succession *
-successor_prepare(Oid from, Oid to, bool corresponds, const List *twins, const List *own)
+Replacement *
+replace_table_prepare(Oid from, Oid to, bool corresponds, const List *twins, const List *own)
 {
-	Succession *succession = palloc0(sizeof(Succession));
+	Replacement *succession = palloc0(sizeof(Replacement));
 	ListCell   *lc;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	succession->from = from;
 	succession->to = to;
 	foreach(lc, find_all_inheritors(to, NoLock, NULL))
-		setting_give(lfirst_oid(lc),
-					 setting_owner(lfirst_oid(lc) == to ? from : layout_first_heap(from)));
+		relation_attrs_give(lfirst_oid(lc),
+							relation_attrs_owner(lfirst_oid(lc) == to ? from : table_shape_first_heap(from)));
 	if (corresponds)
 	{
 		carry_heaps(from, to);
 		carry_indexes(succession, twins, own);
 		carry_replica_identity(from, to, twins);
-		adopt_hand_over_statistics(from, to);
-		adopt_move_statistics(from, to);
-		succession->heirlooms = heirloom_collect(from, to);
+		copy_constraints_hand_over_statistics(from, to);
+		copy_constraints_move_statistics(from, to);
+		succession->heirlooms = recreate_objects_collect(from, to);
 		collect_sequences(succession);
 	}
 	carry_class(from, to, corresponds, true, false);
@@ -416,7 +416,7 @@ successor_prepare(Oid from, Oid to, bool corresponds, const List *twins, const L
 }
 
 void
-successor_finish(Succession *succession)
+replace_table_finish(Replacement *succession)
 {
 	ListCell   *lc;
 
@@ -440,6 +440,6 @@ successor_finish(Succession *succession)
 		ObjectAddressSubSet(column, RelationRelationId, succession->to, owned->attnum);
 		recordDependencyOn(&sequence, &column, DEPENDENCY_AUTO);
 	}
-	heirloom_define(succession->heirlooms, succession->to);
+	recreate_objects_define(succession->heirlooms, succession->to);
 	PopActiveSnapshot();
 }

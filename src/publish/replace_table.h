@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
- * successor.h
+ * replace_table.h
  *	  A table that replaces a published one gets what that was beside its rows.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_SUCCESSOR_H
-#define ETL_SUCCESSOR_H
+#ifndef ETL_REPLACE_TABLE_H
+#define ETL_REPLACE_TABLE_H
 
 #include "etl.h"
 #include "nodes/pg_list.h"
 
 /* What is left to be done when the new table stands in the old one's place. */
-typedef struct Succession Succession;
+typedef struct Replacement Replacement;
 
 /*
  * While both tables are there.  The new one gets the owner, grants, comments,
@@ -22,22 +22,22 @@ typedef struct Succession Succession;
  * definition that names the table is collected: defaults, foreign keys, triggers,
  * policies, rules, owned sequences.
  *
- * corresponds: the columns are at the same places (layout_compare), and the indexes
- * and constraints that are built are there already (twins, of TwinIndex *; own: names
+ * corresponds: the columns are at the same places (table_shape_compare), and the indexes
+ * and constraints that are built are there already (twins, of IndexPair *; own: names
  * of the step's indexes).  Where they are not, only grants and comments are carried
- * over, by the columns' names: identity_check_replaceable has seen that there is no
+ * over, by the columns' names: replace_check_check_replaceable has seen that there is no
  * more.
  *
  * The caller has locked both with AccessExclusiveLock.
  */
-extern Succession *successor_prepare(Oid from, Oid to, bool corresponds, const List *twins,
-									 const List *own);
+extern Replacement *replace_table_prepare(Oid from, Oid to, bool corresponds, const List *twins,
+										  const List *own);
 
 /*
  * When the old table is dropped and the new one has its name and schema.  Foreign keys
- * are not verified: foreignkey_verify has done so.  Raises what CREATE TRIGGER and the
+ * are not verified: foreign_key_verify has done so.  Raises what CREATE TRIGGER and the
  * like do.
  */
-extern void successor_finish(Succession *succession);
+extern void replace_table_finish(Replacement *succession);
 
-#endif							/* ETL_SUCCESSOR_H */
+#endif							/* ETL_REPLACE_TABLE_H */

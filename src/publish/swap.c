@@ -38,10 +38,10 @@
 #include "storage/bufmgr.h"
 #include "storage/predicate.h"
 #include "storage/smgr.h"
-#include "table/adopt.h"
-#include "table/layout.h"
-#include "table/setting.h"
-#include "table/twinindex.h"
+#include "table/copy_constraints.h"
+#include "table/index_match.h"
+#include "table/relation_attrs.h"
+#include "table/table_shape.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -123,7 +123,7 @@ valid_index_of(Oid toast)
 static void
 rename_toast(ClassRows *rows, Oid toast, const char *name, HeapTuple options)
 {
-	HeapTuple	tuple = setting_class_row(toast);
+	HeapTuple	tuple = relation_attrs_class_row(toast);
 	Oid			index;
 	char		index_name[NAMEDATALEN];
 
@@ -142,7 +142,7 @@ rename_toast(ClassRows *rows, Oid toast, const char *name, HeapTuple options)
 	class_update(rows, tuple);
 
 	index = valid_index_of(toast);
-	tuple = setting_class_row(index);
+	tuple = relation_attrs_class_row(index);
 	snprintf(index_name, sizeof(index_name), "%s_index", name);
 	namestrcpy(&((Form_pg_class) GETSTRUCT(tuple))->relname, index_name);
 	class_update(rows, tuple);
@@ -181,7 +181,7 @@ exchange_toast(ClassRows *rows, Oid published, Oid old_toast, Oid staged, Oid ne
 
 	if (OidIsValid(old_toast))
 	{
-		options = setting_class_row(old_toast);
+		options = relation_attrs_class_row(old_toast);
 		snprintf(name, sizeof(name), "pg_toast_%u_old", staged);
 		rename_toast(rows, old_toast, name, NULL);
 		if (changeDependencyFor(RelationRelationId, old_toast, RelationRelationId,
@@ -238,10 +238,10 @@ forget_missing_values(Oid published)
 
 /* Returns whether the published table keeps its TOAST table, which is empty. */
 static bool
-swap_table(ClassRows *rows, const LayoutPair *pair)
+swap_table(ClassRows *rows, const TablePair *pair)
 {
-	HeapTuple	p_tuple = setting_class_row(pair->published);
-	HeapTuple	s_tuple = setting_class_row(pair->staged);
+	HeapTuple	p_tuple = relation_attrs_class_row(pair->published);
+	HeapTuple	s_tuple = relation_attrs_class_row(pair->staged);
 	Form_pg_class p = (Form_pg_class) GETSTRUCT(p_tuple);
 	Form_pg_class s = (Form_pg_class) GETSTRUCT(s_tuple);
 	bool		keeps_toast = toast_may_stay(p, s);
@@ -261,7 +261,7 @@ swap_table(ClassRows *rows, const LayoutPair *pair)
 	forget_missing_values(pair->published);
 	RemoveStatistics(pair->published, 0);
 	CopyStatistics(pair->staged, pair->published);
-	adopt_hand_over_statistics(pair->published, pair->staged);
+	copy_constraints_hand_over_statistics(pair->published, pair->staged);
 	CloseSmgrCompat(pair->published);
 	CloseSmgrCompat(pair->staged);
 	return keeps_toast;
@@ -291,10 +291,10 @@ validate_index(Oid index)
 }
 
 static void
-swap_index(ClassRows *rows, const TwinIndex *twin)
+swap_index(ClassRows *rows, const IndexPair *twin)
 {
-	HeapTuple	p_tuple = setting_class_row(twin->published);
-	HeapTuple	s_tuple = setting_class_row(twin->staged);
+	HeapTuple	p_tuple = relation_attrs_class_row(twin->published);
+	HeapTuple	s_tuple = relation_attrs_class_row(twin->staged);
 
 	/* a partitioned one has none, and its row says nothing of what its partitions hold */
 	if (RELKIND_HAS_STORAGE(((Form_pg_class) GETSTRUCT(p_tuple))->relkind))
@@ -317,7 +317,7 @@ swap_index(ClassRows *rows, const TwinIndex *twin)
  * storage is, in this very transaction, the one that it was built for.
  */
 static void
-move_index(ClassRows *rows, Oid index, const LayoutPair *pair)
+move_index(ClassRows *rows, Oid index, const TablePair *pair)
 {
 	Relation	pg_index = table_open(IndexRelationId, RowExclusiveLock);
 	HeapTuple	tuple = SearchSysCacheCopy1(INDEXRELID, ObjectIdGetDatum(index));
@@ -334,7 +334,7 @@ move_index(ClassRows *rows, Oid index, const LayoutPair *pair)
 
 	for (int i = 1; OidIsValid(get_relname_relid(other, target)); i++)
 		other = makeObjectName(name, NULL, psprintf("%d", i));
-	tuple = setting_class_row(index);
+	tuple = relation_attrs_class_row(index);
 	form = (Form_pg_class) GETSTRUCT(tuple);
 	form->relnamespace = target;
 	namestrcpy(&form->relname, other);
@@ -347,7 +347,7 @@ move_index(ClassRows *rows, Oid index, const LayoutPair *pair)
 	CacheInvalidateRelcacheByRelid(pair->staged);
 }
 
-static const LayoutPair *
+static const TablePair *
 pair_of_index(const List *pairs, Oid index)
 {
 	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
@@ -361,7 +361,7 @@ pair_of_index(const List *pairs, Oid index)
 
 	foreach(lc, pairs)
 	{
-		if (((LayoutPair *) lfirst(lc))->staged == table)
+		if (((TablePair *) lfirst(lc))->staged == table)
 			return lfirst(lc);
 	}
 	elog(ERROR, "index %u is not one of a staged table", index);
@@ -382,11 +382,11 @@ swap_storage(const List *pairs, const List *twins)
 	foreach(lc, pairs)
 	{
 		if (swap_table(&rows, lfirst(lc)))
-			narrow = lappend_oid(narrow, ((LayoutPair *) lfirst(lc))->published);
+			narrow = lappend_oid(narrow, ((TablePair *) lfirst(lc))->published);
 	}
 	foreach(lc, twins)
 	{
-		TwinIndex  *twin = lfirst(lc);
+		IndexPair  *twin = lfirst(lc);
 
 		if (!OidIsValid(twin->staged))
 			continue;
@@ -401,7 +401,7 @@ swap_storage(const List *pairs, const List *twins)
 
 	foreach(lc, pairs)
 	{
-		Relation	relation = relation_open(((LayoutPair *) lfirst(lc))->published, NoLock);
+		Relation	relation = relation_open(((TablePair *) lfirst(lc))->published, NoLock);
 
 		if (relation->rd_rel->relkind == RELKIND_RELATION)
 			ReportAnalyzeCompat(relation, relation->rd_rel->reltuples, 0, true);

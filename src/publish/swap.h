@@ -13,8 +13,8 @@
 #include "nodes/pg_list.h"
 
 /*
- * Exchanges the storage of tables that fit (pairs, of LayoutPair *), that of their
- * TOAST tables and that of their indexes (twins, of TwinIndex *): files,
+ * Exchanges the storage of tables that fit (pairs, of TablePair *), that of their
+ * TOAST tables and that of their indexes (twins, of IndexPair *): files,
  * persistence, freeze limits, sizes, and column statistics.  A staged index that
  * has no twin moves to the published table; a published one without a twin is left
  * to the caller to drop.

@@ -30,13 +30,13 @@
 #include "base/lock.h"
 #include "base/security.h"
 #include "base/session.h"
-#include "define/targets.h"
+#include "define/target_check.h"
 #include "metastore/catalog.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "run/publisher.h"
 #include "run/resume.h"
-#include "run/runstate.h"
+#include "run/run_state.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "table/staging.h"
@@ -61,9 +61,9 @@ coordinator_wait_for_commit(RunState *run)
 		return;
 
 	StartTransactionCommand();
-	runstate_allow_interrupts();
+	run_state_allow_interrupts();
 	XactLockTableWait(xid, NULL, NULL, XLTW_None);
-	runstate_forbid_interrupts();
+	run_state_forbid_interrupts();
 	CommitTransactionCommand();
 
 	if (!TransactionIdDidCommit(xid))
@@ -82,9 +82,9 @@ coordinator_take_turn(RunState *run, const char *pipeline)
 	StartTransactionCommand();
 	if (caller != 0)
 		lock_caller(caller);
-	runstate_allow_interrupts();
+	run_state_allow_interrupts();
 	free = lock_pipeline(id, wait);
-	runstate_forbid_interrupts();
+	run_state_forbid_interrupts();
 	if (caller != 0)
 		lock_caller_release(caller);
 	CommitTransactionCommand();
@@ -116,9 +116,9 @@ coordinator_load(RunState *run)
 		run->nselected = 0;
 		for (int i = 0; i < run->graph->nsteps; i++)
 			run->nselected += run->selected[i] ? 1 : 0;
-		targets_check_unselected(run->graph, run->selected);
+		target_check_check_unselected(run->graph, run->selected);
 	}
-	targets_check(run->graph, run->selected);
+	target_check_check(run->graph, run->selected);
 
 	run->steps = palloc0(sizeof(RunStep) * Max(1, run->graph->nsteps));
 	for (int i = 0; i < run->graph->nsteps; i++)
@@ -154,7 +154,7 @@ coordinator_write_row(RunState *run, int64 run_id, int step_count)
 static void
 coordinator_insert_run(RunState *run)
 {
-	runstate_begin(run);
+	run_state_begin(run);
 	run->run_id = run->request->run_id;
 	if (run->run_id == 0)
 	{
@@ -167,7 +167,7 @@ coordinator_insert_run(RunState *run)
 
 	coordinator_write_row(run, run->run_id, run->nselected);
 	resume_log(run);
-	runstate_commit(run);
+	run_state_commit(run);
 
 	SetConfigOption("application_name",
 					psprintf("%s run " INT64_FORMAT, ETL_EXTENSION_NAME, run->run_id),
@@ -183,7 +183,7 @@ static void
 coordinator_share(RunState *run)
 {
 	int			nslots = run->pipeline->max_parallel > 0 ?
-		run->pipeline->max_parallel : run->request->settings.max_parallel;
+	run->pipeline->max_parallel : run->request->settings.max_parallel;
 	int32	   *selected = NULL;
 	bool	   *one_instant;
 	dsm_segment *segment;
@@ -204,10 +204,10 @@ coordinator_share(RunState *run)
 	run->ninstant = pipeline_mark_one_instant(run->graph, run->executed, one_instant);
 	for (int i = 0; i < run->graph->nsteps; i++)
 		run->steps[i].one_instant = one_instant[i];
-	run->shared = shm_create(Max(1, Min(nslots, run->nselected)), selected, run->nselected,
-							 run->request->params,
-							 pipeline_sources(run->graph, run->selected, one_instant),
-							 &segment);
+	run->shared = run_shmem_create(Max(1, Min(nslots, run->nselected)), selected, run->nselected,
+								   run->request->params,
+								   pipeline_sources(run->graph, run->selected, one_instant),
+								   &segment);
 	run->shared->run_id = run->run_id;
 	run->shared->pipeline_id = run->pipeline->id;
 	run->shared->version = run->pipeline->version;
@@ -223,7 +223,7 @@ coordinator_share(RunState *run)
 			run->shared->waiting[run->shared->nwaiting++] = run->request->ancestors[i];
 	}
 	run->pool = pool_create(run->shared, segment);
-	run->holder = holder_create(run->shared, segment);
+	run->holder = snapshot_holder_create(run->shared, segment);
 }
 
 /*
@@ -238,19 +238,19 @@ coordinator_log_unbegun(RunState *run, EtlRunStatus status, const char *message)
 	if (run->request->run_id == 0)
 		return;
 
-	runstate_begin(run);
+	run_state_begin(run);
 	if (TransactionIdIsValid(after))
 	{
 		XactLockTableWait(after, NULL, NULL, XLTW_None);
 		if (!TransactionIdDidCommit(after))
 		{
-			runstate_commit(run);
+			run_state_commit(run);
 			return;
 		}
 	}
 	coordinator_write_row(run, run->request->run_id, 0);
 	catalog_end_run(run->request->run_id, status, message, false);
-	runstate_commit(run);
+	run_state_commit(run);
 }
 
 /* A run that could not begin: a caller that waits gets the error. */
@@ -307,7 +307,7 @@ coordinator_begin_run(RunState *run)
 		{
 			coordinator_load(run);
 			/* what a crashed run left may be in use */
-			runstate_allow_interrupts();
+			run_state_allow_interrupts();
 			if (run->request->resumes != 0)
 				resume_take_over(run);
 			else
@@ -315,7 +315,7 @@ coordinator_begin_run(RunState *run)
 				run->staging = staging_create(run->request->pipeline_id, run->request->owner);
 				run->executed = run->selected;
 			}
-			runstate_forbid_interrupts();
+			run_state_forbid_interrupts();
 			MemoryContextSwitchTo(run->context);
 			run->dag = dag_run_create(run->graph->dag, run->executed, run->pipeline->staged);
 			coordinator_insert_run(run);
@@ -323,7 +323,7 @@ coordinator_begin_run(RunState *run)
 		}
 		else
 		{
-			runstate_tell(run, REQUEST_SKIPPED, 0, NULL, NULL, NULL);
+			run_state_tell(run, REQUEST_SKIPPED, 0, NULL, NULL, NULL);
 			coordinator_log_unbegun(run, ETL_RUN_CANCELLED,
 									"skipped, as another run of the pipeline was on");
 		}
@@ -332,7 +332,7 @@ coordinator_begin_run(RunState *run)
 	{
 		ErrorData  *error;
 
-		runstate_forbid_interrupts();
+		run_state_forbid_interrupts();
 		MemoryContextSwitchTo(run->context);
 		error = CopyErrorData();
 		FlushErrorState();
@@ -364,13 +364,13 @@ coordinator_guard(RunState *run, void (*part) (RunState *), const char *what)
 		EmitErrorReport();
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
-		runstate_forbid_interrupts();
+		run_state_forbid_interrupts();
 		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			runstate_check_signals(run);	/* the first reason counts */
-		runstate_give_up(run, ETL_RUN_FAILED, error->sqlerrcode,
-						 psprintf("run " INT64_FORMAT " of pipeline \"%s\" %s: %s",
-								  run->run_id, run->pipeline->name, what, error->message),
-						 error->detail, error->hint);
+			run_state_check_signals(run);	/* the first reason counts */
+		run_state_give_up(run, ETL_RUN_FAILED, error->sqlerrcode,
+						  psprintf("run " INT64_FORMAT " of pipeline \"%s\" %s: %s",
+								   run->run_id, run->pipeline->name, what, error->message),
+						  error->detail, error->hint);
 		if (run->pool != NULL)
 			pool_stop_all(run->pool, STOP_CANCELLED);
 	}
@@ -394,20 +394,20 @@ coordinator_answer(RunState *run)
 		appendStringInfo(&summary, ", %d skipped", run->nskipped);
 	if (run->ncancelled > 0)
 		appendStringInfo(&summary, ", %d cancelled", run->ncancelled);
-	appendStringInfo(&summary, ", %s", runstate_seconds(run->started));
+	appendStringInfo(&summary, ", %s", run_state_seconds(run->started));
 
 	if (run->verdict == ETL_RUN_SUCCESS)
-		runstate_tell(run, REQUEST_FINISHED, 0,
-					  psprintf("run " INT64_FORMAT " of pipeline \"%s\": SUCCESS, %s",
-							   run->run_id, run->pipeline->name, summary.data),
-					  NULL, NULL);
+		run_state_tell(run, REQUEST_FINISHED, 0,
+					   psprintf("run " INT64_FORMAT " of pipeline \"%s\": SUCCESS, %s",
+								run->run_id, run->pipeline->name, summary.data),
+					   NULL, NULL);
 	else
-		runstate_tell(run, REQUEST_ERROR, run->reason.sqlerrcode, run->reason.message,
-					  run->reason.detail ?
-					  psprintf("%s\n%s", run->reason.detail, summary.data) : summary.data,
-					  run->reason.hint ? run->reason.hint :
-					  psprintf("SELECT * FROM etl.log WHERE run_id = " INT64_FORMAT
-							   " AND status <> 'SUCCESS' shows what happened.", run->run_id));
+		run_state_tell(run, REQUEST_ERROR, run->reason.sqlerrcode, run->reason.message,
+					   run->reason.detail ?
+					   psprintf("%s\n%s", run->reason.detail, summary.data) : summary.data,
+					   run->reason.hint ? run->reason.hint :
+					   psprintf("SELECT * FROM etl.log WHERE run_id = " INT64_FORMAT
+								" AND status <> 'SUCCESS' shows what happened.", run->run_id));
 }
 
 static void
@@ -416,7 +416,7 @@ coordinator_end_run(RunState *run)
 	if (run->pool != NULL)
 		pool_shutdown(run->pool);
 	if (run->holder != NULL)
-		holder_shutdown(run->holder);
+		snapshot_holder_shutdown(run->holder);
 	if (run->verdict == ETL_RUN_SUCCESS)
 	{
 		if (run->staging_left)
@@ -425,11 +425,11 @@ coordinator_end_run(RunState *run)
 	else
 	{
 		/* what the steps have made stays: etl.resume may go on from there */
-		runstate_begin(run);
+		run_state_begin(run);
 		catalog_end_run(run->run_id, run->verdict, run->reason.message,
 						resume_spans_instants(run));
-		runstate_notify(run, run->verdict);
-		runstate_commit(run);
+		run_state_notify(run, run->verdict);
+		run_state_commit(run);
 	}
 
 	/* whoever gets the answer must be able to start the next run at once */
@@ -442,15 +442,15 @@ coordinator_run(RunState *run)
 {
 	if (!coordinator_begin_run(run))
 		return;
-	runstate_tell(run, REQUEST_LAUNCHED, 0, NULL, NULL, NULL);
+	run_state_tell(run, REQUEST_LAUNCHED, 0, NULL, NULL, NULL);
 
 	coordinator_guard(run, coordinator_share, "could not be coordinated");
 	if (run->pool != NULL)
 	{
-		runstate_show(run, "running steps");
+		run_state_show(run, "running steps");
 		coordinator_guard(run, scheduler_run, "could not be coordinated");
 		pool_dismiss(run->pool);
-		holder_dismiss(run->holder);
+		snapshot_holder_dismiss(run->holder);
 	}
 
 	/* a failed step has left its reason, without ending the run early */
@@ -469,7 +469,7 @@ etl_coordinator_main(Datum arg)
 	Oid			database;
 	Oid			owner;
 
-	runstate_catch_signals();
+	run_state_catch_signals();
 	BackgroundWorkerUnblockSignals();
 
 	memcpy(&database, MyBgworkerEntry->bgw_extra, sizeof(Oid));

@@ -4,7 +4,7 @@
  *	  The workers of a run, as its coordinator sees them: starting, handing out
  *	  steps, taking in outcomes, interrupting.
  *
- * Knows processes and slots (shm.h), and nothing of graphs, retries or the
+ * Knows processes and slots (run_shmem.h), and nothing of graphs, retries or the
  * catalog: a step is a number that the coordinator gives and gets back.
  *
  * Everything that happens to a worker sets the coordinator's latch: the worker
@@ -125,14 +125,14 @@ pool_start_worker(Pool *pool, int i)
 	memcpy(registration.bgw_extra, &start, sizeof(start));
 
 	pg_atomic_write_u32(&worker->slot->retire, 0);
-	shm_slot_set_state(worker->slot, SLOT_STARTING);
+	run_shmem_slot_set_state(worker->slot, SLOT_STARTING);
 	oldcontext = MemoryContextSwitchTo(pool->context);
 	registered = RegisterDynamicBackgroundWorker(&registration, &worker->handle);
 	MemoryContextSwitchTo(oldcontext);
 	if (!registered)
 	{
 		worker->handle = NULL;
-		shm_slot_set_state(worker->slot, SLOT_FREE);
+		run_shmem_slot_set_state(worker->slot, SLOT_FREE);
 		return false;
 	}
 	worker->alive = false;
@@ -154,7 +154,7 @@ pool_reap(Pool *pool)
 	for (int i = 0; i < pool->run->nslots; i++)
 	{
 		PoolWorker *worker = &pool->workers[i];
-		SlotState	state = shm_slot_state(worker->slot);
+		SlotState	state = run_shmem_slot_state(worker->slot);
 		pid_t		pid;
 
 		if (worker->handle == NULL)
@@ -173,7 +173,7 @@ pool_reap(Pool *pool)
 		}
 		pfree(worker->handle);
 		worker->handle = NULL;
-		shm_slot_set_state(worker->slot, SLOT_FREE);
+		run_shmem_slot_set_state(worker->slot, SLOT_FREE);
 	}
 }
 
@@ -185,7 +185,7 @@ pool_provide(Pool *pool, int ready)
 	pool_reap(pool);
 	for (int i = 0; i < pool->run->nslots; i++)
 	{
-		SlotState	state = shm_slot_state(pool->workers[i].slot);
+		SlotState	state = run_shmem_slot_state(pool->workers[i].slot);
 
 		if (state == SLOT_IDLE || state == SLOT_STARTING)
 			available++;
@@ -220,7 +220,7 @@ pool_idle(Pool *pool)
 {
 	for (int i = 0; i < pool->run->nslots; i++)
 	{
-		if (shm_slot_state(pool->workers[i].slot) == SLOT_IDLE)
+		if (run_shmem_slot_state(pool->workers[i].slot) == SLOT_IDLE)
 			return &pool->workers[i];
 	}
 	return NULL;
@@ -262,7 +262,7 @@ pool_assign(Pool *pool, PoolWorker *worker, int step, int32 step_id, int attempt
 	worker->terminated = false;
 	pool->busy++;
 
-	if (shm_slot_hand_over(slot, SLOT_IDLE, SLOT_ASSIGNED))
+	if (run_shmem_slot_hand_over(slot, SLOT_IDLE, SLOT_ASSIGNED))
 		SetLatch(&slot->proc->procLatch);
 }
 
@@ -329,7 +329,7 @@ pool_collect(Pool *pool, PoolOutcome *outcome)
 	for (int i = 0; i < pool->run->nslots; i++)
 	{
 		PoolWorker *worker = &pool->workers[i];
-		SlotState	state = shm_slot_state(worker->slot);
+		SlotState	state = run_shmem_slot_state(worker->slot);
 
 		if (worker->step < 0)
 			continue;
@@ -337,7 +337,7 @@ pool_collect(Pool *pool, PoolOutcome *outcome)
 		{
 			/* it left while it was being handed the step, or without a word */
 			state = SLOT_GONE;
-			shm_slot_set_state(worker->slot, state);
+			run_shmem_slot_set_state(worker->slot, state);
 		}
 		if (state != SLOT_DONE && state != SLOT_GONE)
 			continue;
@@ -346,7 +346,7 @@ pool_collect(Pool *pool, PoolOutcome *outcome)
 		worker->step = -1;
 		pool->busy--;
 		if (state == SLOT_DONE && !worker->slot->leaving)
-			(void) shm_slot_hand_over(worker->slot, SLOT_DONE, SLOT_IDLE);
+			(void) run_shmem_slot_hand_over(worker->slot, SLOT_DONE, SLOT_IDLE);
 		return true;
 	}
 	return false;
@@ -391,7 +391,7 @@ pool_stop(PoolWorker *worker, SlotStop reason)
 	if (!pg_atomic_compare_exchange_u32(&worker->slot->stop, &expected, reason))
 		return;					/* it is being stopped already */
 
-	if (shm_slot_state(worker->slot) == SLOT_ASSIGNED &&
+	if (run_shmem_slot_state(worker->slot) == SLOT_ASSIGNED &&
 		BackendPidGetProc(worker->slot->pid) == worker->slot->proc)
 		kill(worker->slot->pid, SIGINT);
 	worker->deadline = DT_NOEND;
@@ -449,7 +449,7 @@ pool_dismiss(Pool *pool)
 	for (int i = 0; i < pool->run->nslots; i++)
 	{
 		PoolWorker *worker = &pool->workers[i];
-		SlotState	state = shm_slot_state(worker->slot);
+		SlotState	state = run_shmem_slot_state(worker->slot);
 
 		if (worker->handle == NULL)
 			continue;

@@ -9,7 +9,7 @@
 #define ETL_POOL_H
 
 #include "etl.h"
-#include "run/shm.h"
+#include "run/run_shmem.h"
 
 typedef struct Pool Pool;
 typedef struct PoolWorker PoolWorker;
@@ -21,8 +21,8 @@ typedef struct PoolOutcome
 	int			attempt;
 	TimestampTz started;
 	EtlStepStatus status;
-	bool		lost;			/* the process died: nothing was logged, and the
-								 * fields below are the pool's words for it */
+	bool		lost;			/* the process died: nothing was logged, and the fields below are
+								 * the pool's words for it */
 	RetryCause	cause;
 	TimestampTz retry_at;		/* 0: not again */
 	int			sqlerrcode;

@@ -77,16 +77,16 @@ publisher_outputs(RunState *run)
  */
 static void
 publisher_catch_up(RunState *run, const PublishSet *set,
-					 const PublishObstacle *obstacle)
+				   const PublishObstacle *obstacle)
 {
 	if (obstacle->stale == NULL)
 		return;
 	AbortOutOfAnyTransaction();
-	runstate_begin(run);
-	runstate_allow_interrupts();
+	run_state_begin(run);
+	run_state_allow_interrupts();
 	publish_catch_up(set, obstacle->stale);
-	runstate_forbid_interrupts();
-	runstate_commit(run);
+	run_state_forbid_interrupts();
+	run_state_commit(run);
 }
 
 /* What is left in staging is only what was left there on purpose. */
@@ -116,10 +116,10 @@ publisher_wait_for_lock(Oid relation, LOCKMODE mode, TimestampTz since, bool hol
 	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until)) > 0)
 	{
 		if (!holding || nap > PUBLISH_NAP_MAX_MS)
-			return runstate_lock(relation, mode, left) ? PUBLISH_LOCKED : PUBLISH_BUSY;
+			return run_state_lock(relation, mode, left) ? PUBLISH_LOCKED : PUBLISH_BUSY;
 		if (lock_relation_is_crossed(relation, mode))
 			return PUBLISH_CROSSED;
-		runstate_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Min(nap, left)));
+		run_state_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Min(nap, left)));
 		if (ConditionalLockRelationOid(relation, mode))
 			return PUBLISH_LOCKED;
 		nap *= 2;
@@ -137,7 +137,7 @@ publisher_try_publish(RunState *run, bool patient, PublishObstacle *obstacle)
 	PublishSet	set = {0};
 	bool		verified;
 
-	runstate_begin(run);
+	run_state_begin(run);
 	memset(obstacle, 0, sizeof(*obstacle));
 
 	/* tables that are not kept, and that somebody was reading when they should go */
@@ -164,9 +164,9 @@ publisher_try_publish(RunState *run, bool patient, PublishObstacle *obstacle)
 		publisher_catch_up(run, &set, obstacle);
 		return false;
 	}
-	runstate_allow_interrupts();
+	run_state_allow_interrupts();
 	verified = publish_verify(&set, obstacle);
-	runstate_forbid_interrupts();
+	run_state_forbid_interrupts();
 	if (!verified)
 		return false;
 	publish_exchange(&set);
@@ -174,7 +174,7 @@ publisher_try_publish(RunState *run, bool patient, PublishObstacle *obstacle)
 	catalog_end_run(run->run_id, ETL_RUN_SUCCESS, NULL, resume_spans_instants(run));
 	if (!publish_finish(&set, obstacle))
 		return false;
-	runstate_commit_early(run);
+	run_state_commit_early(run);
 	return true;
 }
 
@@ -185,9 +185,9 @@ publisher_try_publish(RunState *run, bool patient, PublishObstacle *obstacle)
 static void
 publisher_notify(RunState *run)
 {
-	runstate_begin(run);
-	runstate_notify(run, ETL_RUN_SUCCESS);
-	runstate_commit(run);
+	run_state_begin(run);
+	run_state_notify(run, ETL_RUN_SUCCESS);
+	run_state_commit(run);
 }
 
 /* As people know it: a table of the run by the name that it is about to have. */
@@ -206,7 +206,7 @@ publisher_check_blocker(RunState *run, const PublishObstacle *obstacle)
 {
 	Oid			blocked = obstacle->relation;
 	int		   *pids;
-	int			npids = runstate_waiting_sessions(run, &pids);
+	int			npids = run_state_waiting_sessions(run, &pids);
 	LockQueued *queue;
 	int			nqueued = lock_pipeline_queue(run->pipeline->id, &queue);
 	char	   *name = get_rel_name(obstacle->table);
@@ -225,13 +225,13 @@ publisher_check_blocker(RunState *run, const PublishObstacle *obstacle)
 	{
 		if (!lock_relation_blocked_by(blocked, obstacle->mode, pids[i]))
 			continue;
-		runstate_give_up(run, ETL_RUN_CANCELLED, ERRCODE_T_R_DEADLOCK_DETECTED,
-						 psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled: step \"%s\" cannot be published without %s on relation %s, which cannot be had before the session that waits for the run goes on",
-								  run->run_id, run->pipeline->name, name,
-								  GetLockmodeName(DEFAULT_LOCKMETHOD, obstacle->mode),
-								  publisher_table_name(run, obstacle->table)),
-						 psprintf("Process %d holds a lock on it, or waits for who does.", pids[i]),
-						 "Commit before the run, or start it with etl.start and wait for it in a new transaction.");
+		run_state_give_up(run, ETL_RUN_CANCELLED, ERRCODE_T_R_DEADLOCK_DETECTED,
+						  psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled: step \"%s\" cannot be published without %s on relation %s, which cannot be had before the session that waits for the run goes on",
+								   run->run_id, run->pipeline->name, name,
+								   GetLockmodeName(DEFAULT_LOCKMETHOD, obstacle->mode),
+								   publisher_table_name(run, obstacle->table)),
+						  psprintf("Process %d holds a lock on it, or waits for who does.", pids[i]),
+						  "Commit before the run, or start it with etl.start and wait for it in a new transaction.");
 		return;
 	}
 }
@@ -239,7 +239,7 @@ publisher_check_blocker(RunState *run, const PublishObstacle *obstacle)
 /* Has it taken too long?  Then the run fails, and says whose locks it is. */
 static void
 publisher_check_publish_timeout(RunState *run, TimestampTz since,
-								  const PublishObstacle *obstacle)
+								const PublishObstacle *obstacle)
 {
 	int			timeout = run->request->settings.publish_timeout_ms;
 	char	   *name = get_rel_name(obstacle->table);
@@ -249,14 +249,14 @@ publisher_check_publish_timeout(RunState *run, TimestampTz since,
 		!TimestampDifferenceExceeds(since, GetCurrentTimestamp(), timeout))
 		return;
 	holders = lock_describe_holders(obstacle->relation, obstacle->mode);
-	runstate_give_up(run, ETL_RUN_FAILED, ERRCODE_LOCK_NOT_AVAILABLE,
-					 psprintf("run " INT64_FORMAT " of pipeline \"%s\" could not be published: %s on table %s was not free for %d ms",
-							  run->run_id, run->pipeline->name,
-							  GetLockmodeName(DEFAULT_LOCKMETHOD, obstacle->mode),
-							  publisher_table_name(run, obstacle->table),
-							  timeout),
-					 holders,
-					 "Let that end, or raise etl_framework.publish_timeout.");
+	run_state_give_up(run, ETL_RUN_FAILED, ERRCODE_LOCK_NOT_AVAILABLE,
+					  psprintf("run " INT64_FORMAT " of pipeline \"%s\" could not be published: %s on table %s was not free for %d ms",
+							   run->run_id, run->pipeline->name,
+							   GetLockmodeName(DEFAULT_LOCKMETHOD, obstacle->mode),
+							   publisher_table_name(run, obstacle->table),
+							   timeout),
+					  holders,
+					  "Let that end, or raise etl_framework.publish_timeout.");
 }
 
 void
@@ -266,14 +266,14 @@ publisher_run(RunState *run)
 	TimestampTz since = GetCurrentTimestamp();
 	bool		told = false;
 
-	runstate_show(run, "publishing");
+	run_state_show(run, "publishing");
 	for (int tries = 1;; tries++)
 	{
 		PublishObstacle obstacle;
 		bool		hurry;
 
 		MemoryContextReset(run->tick_context);
-		runstate_check_signals(run);
+		run_state_check_signals(run);
 		request_flush(run->server);
 		if (run->verdict != ETL_RUN_RUNNING)
 			return;
@@ -283,7 +283,7 @@ publisher_run(RunState *run)
 			run->verdict = ETL_RUN_SUCCESS;
 			publisher_notify(run);
 			elog(DEBUG1, "run " INT64_FORMAT " was published at try %d, after %s",
-				 run->run_id, tries, runstate_seconds(since));
+				 run->run_id, tries, run_state_seconds(since));
 			return;
 		}
 		if (obstacle.stale != NULL)
@@ -295,17 +295,17 @@ publisher_run(RunState *run)
 		if (delay == PUBLISH_RETRY_MAX_MS && !told && get_rel_name(obstacle.table) != NULL)
 		{
 			told = true;
-			runstate_tell(run, REQUEST_NOTICE, 0,
-						  psprintf("all steps have succeeded; publishing waits for a lock on %s",
-								   publisher_table_name(run, obstacle.table)),
-						  NULL, NULL);
+			run_state_tell(run, REQUEST_NOTICE, 0,
+						   psprintf("all steps have succeeded; publishing waits for a lock on %s",
+									publisher_table_name(run, obstacle.table)),
+						   NULL, NULL);
 		}
 		AbortOutOfAnyTransaction();
 
 		if (run->verdict != ETL_RUN_RUNNING)
 			return;
-		runstate_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-												  hurry ? PUBLISH_RETRY_MIN_MS : delay));
+		run_state_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												   hurry ? PUBLISH_RETRY_MIN_MS : delay));
 		delay = Min(delay * 2, PUBLISH_RETRY_MAX_MS);
 	}
 }
@@ -316,8 +316,8 @@ publisher_clean_up(RunState *run)
 	PG_TRY();
 	{
 		for (int i = 0; !staging_try_drop(run->staging) && i < CLEAN_UP_TRIES; i++)
-			runstate_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													  CLEAN_UP_RETRY_MS));
+			run_state_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													   CLEAN_UP_RETRY_MS));
 	}
 	PG_CATCH();
 	{
@@ -325,7 +325,7 @@ publisher_clean_up(RunState *run)
 		EmitErrorReport();
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
-		runstate_forbid_interrupts();
+		run_state_forbid_interrupts();
 	}
 	PG_END_TRY();
 }

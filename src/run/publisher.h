@@ -8,7 +8,7 @@
 #ifndef ETL_PUBLISHER_H
 #define ETL_PUBLISHER_H
 
-#include "run/runstate.h"
+#include "run/run_state.h"
 
 /*
  * Until the run's tables are published and its row says SUCCESS, or the run has

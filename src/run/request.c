@@ -246,8 +246,8 @@ request_launch(const RunRequest *request, bool patient)
 static void
 request_put_text(StringInfo buf, const char *text)
 {
-	pq_sendbyte(buf, text != NULL);
-	if (text != NULL)
+	pq_sendbyte(buf, text !=NULL);
+	if (text !=NULL)
 		appendBinaryStringInfo(buf, text, strlen(text) + 1);
 }
 
@@ -259,6 +259,7 @@ request_get_text(StringInfo buf)
 	if (pq_getmsgbyte(buf) == 0)
 		return NULL;
 	text = buf->data + buf->cursor;
+
 	buf->cursor += strlen(text) + 1;
 	return pstrdup(text);
 }

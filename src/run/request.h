@@ -30,8 +30,8 @@ typedef struct RunRequest
 	int64		run_id;			/* 0: the coordinator takes a new one */
 	int64		resumes;		/* go on from this run; 0: begin anew */
 	bool		reuse;			/* then: even with what has read sources */
-	TransactionId after;		/* start when this transaction has committed, and
-								 * never if it aborts; Invalid: at once */
+	TransactionId after;		/* start when this transaction has committed, and never if it
+								 * aborts; Invalid: at once */
 	int			nancestors;		/* where the caller is a step: the sessions that */
 	int			ancestors[ETL_MAX_NESTING]; /* wait for its run, and for theirs */
 	char	   *params;			/* JSON text, or NULL */

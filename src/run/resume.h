@@ -10,7 +10,7 @@
 
 #include "etl.h"
 #include "metastore/catalog.h"
-#include "run/runstate.h"
+#include "run/run_state.h"
 
 /*
  * The run, if it can be gone on from: raises undefined_object where its pipeline

@@ -27,7 +27,7 @@
 #include "base/security.h"
 #include "base/session.h"
 #include "define/pipeline.h"
-#include "define/targets.h"
+#include "define/target_check.h"
 #include "fmgr.h"
 #include "metastore/catalog.h"
 #include "miscadmin.h"
@@ -109,9 +109,9 @@ run_complete_request(RunRequest *request, const Pipeline *pipeline, int32 versio
 	if (request->steps != NIL)
 	{
 		selected = pipeline_select(graph, request->steps);
-		targets_check_unselected(graph, selected);
+		target_check_check_unselected(graph, selected);
 	}
-	targets_check(graph, selected);
+	target_check_check(graph, selected);
 	pipeline_check_snapshot(graph, selected);
 
 	request->pipeline_id = pipeline->id;
@@ -534,9 +534,8 @@ etl_wait(PG_FUNCTION_ARGS)
 		run_unknown(run_id);
 
 	/*
-	 * Also where the row says already how it ended: the coordinator has the
-	 * pipeline for another moment, and who has waited for a run may expect to be
-	 * able to start the next one.
+	 * Also where the row says already how it ended: the coordinator has the pipeline for another
+	 * moment, and who has waited for a run may expect to be able to start the next one.
 	 */
 	if (lock_wait_for_run(run_id, timeout_ms) && status == ETL_RUN_RUNNING)
 	{

@@ -1,19 +1,19 @@
 /*-------------------------------------------------------------------------
  *
- * shm.c
- *	  What a run's coordinator and its workers share: see shm.h.
+ * run_shmem.c
+ *	  What a run's coordinator and its workers share: see run_shmem.h.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "run/shm.h"
+#include "run/run_shmem.h"
 
 #define SHM_ALIGNED(size)	MAXALIGN(size)
 
 RunShared *
-shm_create(int nslots, const int32 *selected, int nselected,
-		   const char *params, const List *sources, dsm_segment **segment)
+run_shmem_create(int nslots, const int32 *selected, int nselected,
+				 const char *params, const List *sources, dsm_segment **segment)
 {
 	Size		size = SHM_ALIGNED(offsetof(RunShared, slots) + nslots * sizeof(WorkerSlot));
 	Size		selected_offset = size;
@@ -41,7 +41,7 @@ shm_create(int nslots, const int32 *selected, int nselected,
 	run->nslots = nslots;
 	run->nselected = -1;
 	pg_atomic_init_u32(&run->over, 0);
-	pg_atomic_init_u32(&run->holder.state, HOLDER_NONE);
+	pg_atomic_init_u32(&run->holder.state, SNAPSHOT_HOLDER_NONE);
 	pg_atomic_init_u32(&run->holder.dismissed, 0);
 	pg_atomic_init_u32(&run->holder.give_way, 0);
 	for (int i = 0; i < nslots; i++)
@@ -74,7 +74,7 @@ shm_create(int nslots, const int32 *selected, int nselected,
 }
 
 RunShared *
-shm_attach(dsm_handle handle, dsm_segment **segment)
+run_shmem_attach(dsm_handle handle, dsm_segment **segment)
 {
 	*segment = dsm_attach(handle);
 	if (*segment == NULL)
@@ -84,7 +84,7 @@ shm_attach(dsm_handle handle, dsm_segment **segment)
 }
 
 bool
-shm_is_selected(RunShared *run, int32 step_id)
+run_shmem_is_selected(RunShared *run, int32 step_id)
 {
 	const int32 *selected = (const int32 *) ((char *) run + run->selected_offset);
 	int			low = 0;
@@ -107,13 +107,13 @@ shm_is_selected(RunShared *run, int32 step_id)
 }
 
 const char *
-shm_params(RunShared *run)
+run_shmem_params(RunShared *run)
 {
 	return run->params_offset == 0 ? NULL : (const char *) run + run->params_offset;
 }
 
 List *
-shm_sources(RunShared *run)
+run_shmem_sources(RunShared *run)
 {
 	char	   *place = (char *) run + run->sources_offset;
 	List	   *sources = NIL;
@@ -126,24 +126,24 @@ shm_sources(RunShared *run)
 	return sources;
 }
 
-HolderState
-shm_holder_state(RunShared *run)
+SnapshotHolderState
+run_shmem_holder_state(RunShared *run)
 {
-	HolderState state = (HolderState) pg_atomic_read_u32(&run->holder.state);
+	SnapshotHolderState state = (SnapshotHolderState) pg_atomic_read_u32(&run->holder.state);
 
 	pg_read_barrier();
 	return state;
 }
 
 void
-shm_holder_set_state(RunShared *run, HolderState state)
+run_shmem_holder_set_state(RunShared *run, SnapshotHolderState state)
 {
 	pg_write_barrier();
 	pg_atomic_write_u32(&run->holder.state, (uint32) state);
 }
 
 SlotState
-shm_slot_state(WorkerSlot *slot)
+run_shmem_slot_state(WorkerSlot *slot)
 {
 	SlotState	state = (SlotState) pg_atomic_read_u32(&slot->state);
 
@@ -152,14 +152,14 @@ shm_slot_state(WorkerSlot *slot)
 }
 
 void
-shm_slot_set_state(WorkerSlot *slot, SlotState state)
+run_shmem_slot_set_state(WorkerSlot *slot, SlotState state)
 {
 	pg_write_barrier();
 	pg_atomic_write_u32(&slot->state, (uint32) state);
 }
 
 bool
-shm_slot_hand_over(WorkerSlot *slot, SlotState from, SlotState to)
+run_shmem_slot_hand_over(WorkerSlot *slot, SlotState from, SlotState to)
 {
 	uint32		expected = (uint32) from;
 

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * shm.h
+ * run_shmem.h
  *	  What a run's coordinator and its workers share.
  *
  * One segment a run, made by the coordinator: what every worker must know of
@@ -24,8 +24,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_SHM_H
-#define ETL_SHM_H
+#ifndef ETL_RUN_SHMEM_H
+#define ETL_RUN_SHMEM_H
 
 #include "base/guc.h"
 #include "datatype/timestamp.h"
@@ -57,29 +57,29 @@ typedef enum SlotStop
 
 #define SLOT_MESSAGE_SIZE	1024
 
-/* The process that holds the run's snapshot (holder.c), as others see it. */
-typedef enum HolderState
+/* The process that holds the run's snapshot (snapshot_holder.c), as others see it. */
+typedef enum SnapshotHolderState
 {
-	HOLDER_NONE,				/* none was started, or is needed */
-	HOLDER_STARTING,
-	HOLDER_READY,				/* "snapshot" can be imported */
-	HOLDER_GONE					/* it has ended, whoever ended it */
-} HolderState;
+	SNAPSHOT_HOLDER_NONE,		/* none was started, or is needed */
+	SNAPSHOT_HOLDER_STARTING,
+	SNAPSHOT_HOLDER_READY,		/* "snapshot" can be imported */
+	SNAPSHOT_HOLDER_GONE		/* it has ended, whoever ended it */
+} SnapshotHolderState;
 
-#define HOLDER_SNAPSHOT_SIZE	64
+#define SNAPSHOT_ID_SIZE	64
 
-typedef struct HolderSlot
+typedef struct SnapshotHolderSlot
 {
-	pg_atomic_uint32 state;		/* HolderState */
+	pg_atomic_uint32 state;		/* SnapshotHolderState */
 	pg_atomic_uint32 dismissed; /* the coordinator: nobody needs it any more */
 	pg_atomic_uint32 give_way;	/* the coordinator: it must lock no source any more */
 
 	/* the holder's: pid and proc are there (not 0) before it may wait for a lock */
 	PGPROC	   *proc;
 	int			pid;
-	char		snapshot[HOLDER_SNAPSHOT_SIZE];
+	char		snapshot[SNAPSHOT_ID_SIZE];
 	char		message[SLOT_MESSAGE_SIZE]; /* the error that ended it, if any */
-} HolderSlot;
+} SnapshotHolderSlot;
 
 typedef struct WorkerSlot
 {
@@ -98,8 +98,8 @@ typedef struct WorkerSlot
 	bool		one_instant;	/* it reads under the run's snapshot */
 
 	/*
-	 * What the planner thinks that the step's query costs; 0 until that is known.
-	 * The worker writes it, and every worker reads it, of slots that are ASSIGNED.
+	 * What the planner thinks that the step's query costs; 0 until that is known. The worker
+	 * writes it, and every worker reads it, of slots that are ASSIGNED.
 	 */
 	pg_atomic_uint64 cost;
 
@@ -136,7 +136,7 @@ typedef struct RunShared
 	Size		params_offset;	/* JSON text; 0: none */
 	int			nsources;
 	Size		sources_offset; /* so many texts, each with its final 0 */
-	HolderSlot	holder;
+	SnapshotHolderSlot holder;
 	WorkerSlot	slots[FLEXIBLE_ARRAY_MEMBER];
 } RunShared;
 
@@ -146,26 +146,26 @@ typedef struct RunShared
  * reads: what the steps that share the run's snapshot read and the run does not
  * make.
  */
-extern RunShared *shm_create(int nslots, const int32 *selected, int nselected,
-							 const char *params, const List *sources,
-							 dsm_segment **segment);
+extern RunShared *run_shmem_create(int nslots, const int32 *selected, int nselected,
+								   const char *params, const List *sources,
+								   dsm_segment **segment);
 
 /* Maps it for the life of the process; NULL if it is gone. */
-extern RunShared *shm_attach(dsm_handle handle, dsm_segment **segment);
+extern RunShared *run_shmem_attach(dsm_handle handle, dsm_segment **segment);
 
-extern bool shm_is_selected(RunShared *run, int32 step_id);
-extern const char *shm_params(RunShared *run);	/* or NULL */
-extern List *shm_sources(RunShared *run);	/* of char *, in the segment */
+extern bool run_shmem_is_selected(RunShared *run, int32 step_id);
+extern const char *run_shmem_params(RunShared *run);	/* or NULL */
+extern List *run_shmem_sources(RunShared *run); /* of char *, in the segment */
 
-extern HolderState shm_holder_state(RunShared *run);
-extern void shm_holder_set_state(RunShared *run, HolderState state);
+extern SnapshotHolderState run_shmem_holder_state(RunShared *run);
+extern void run_shmem_holder_set_state(RunShared *run, SnapshotHolderState state);
 
-extern SlotState shm_slot_state(WorkerSlot *slot);
+extern SlotState run_shmem_slot_state(WorkerSlot *slot);
 
 /* Hands the slot over: everything written before is seen by who sees the state. */
-extern void shm_slot_set_state(WorkerSlot *slot, SlotState state);
+extern void run_shmem_slot_set_state(WorkerSlot *slot, SlotState state);
 
 /* The same, unless the worker has left: false, and the slot says GONE. */
-extern bool shm_slot_hand_over(WorkerSlot *slot, SlotState from, SlotState to);
+extern bool run_shmem_slot_hand_over(WorkerSlot *slot, SlotState from, SlotState to);
 
-#endif							/* ETL_SHM_H */
+#endif							/* ETL_RUN_SHMEM_H */

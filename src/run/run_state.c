@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * runstate.c
+ * run_state.c
  *	  What the parts of a coordinator share: transactions, messages, signals,
  *	  waiting.
  *
@@ -12,7 +12,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "run/runstate.h"
+#include "run/run_state.h"
 
 #include <signal.h>
 
@@ -42,14 +42,13 @@ static volatile sig_atomic_t terminate_requested = false;
 static volatile sig_atomic_t interruptible = false;
 
 static void
-runstate_signalled(void)
+run_state_signalled(void)
 {
 	int			save_errno = errno;
 
 	/*
-	 * A commit that waits for standbys looks at this mark without asking whether
-	 * interrupts are held off; those that follow do not wait.  Elsewhere cancel
-	 * interrupts are held off.
+	 * A commit that waits for standbys looks at this mark without asking whether interrupts are
+	 * held off; those that follow do not wait.  Elsewhere cancel interrupts are held off.
 	 */
 	synchronous_commit = SYNCHRONOUS_COMMIT_LOCAL_FLUSH;
 	QueryCancelPending = true;
@@ -60,38 +59,38 @@ runstate_signalled(void)
 }
 
 static void
-runstate_sigint(SIGNAL_ARGS)
+run_state_sigint(SIGNAL_ARGS)
 {
 	cancel_requested = true;
-	runstate_signalled();
+	run_state_signalled();
 }
 
 static void
-runstate_sigterm(SIGNAL_ARGS)
+run_state_sigterm(SIGNAL_ARGS)
 {
 	terminate_requested = true;
-	runstate_signalled();
+	run_state_signalled();
 }
 
 /* A signal's mark goes with a transaction's own setting, and with one that is aborted. */
 static void
-runstate_mark_again(void)
+run_state_mark_again(void)
 {
 	if (cancel_requested || terminate_requested)
 		synchronous_commit = SYNCHRONOUS_COMMIT_LOCAL_FLUSH;
 }
 
 void
-runstate_begin(RunState *run)
+run_state_begin(RunState *run)
 {
-	runstate_mark_again();
+	run_state_mark_again();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(run->tick_context);
 }
 
 void
-runstate_commit(RunState *run)
+run_state_commit(RunState *run)
 {
 	if (ActiveSnapshotSet())
 		PopActiveSnapshot();
@@ -100,12 +99,12 @@ runstate_commit(RunState *run)
 }
 
 void
-runstate_commit_early(RunState *run)
+run_state_commit_early(RunState *run)
 {
 	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_LOCAL, true, 0, false);
-	runstate_commit(run);
-	runstate_mark_again();
+	run_state_commit(run);
+	run_state_mark_again();
 	if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
 		return;
 	HOLD_INTERRUPTS();
@@ -115,8 +114,8 @@ runstate_commit_early(RunState *run)
 }
 
 void
-runstate_tell(RunState *run, RequestMessageKind kind, int sqlerrcode,
-				 const char *message, const char *detail, const char *hint)
+run_state_tell(RunState *run, RequestMessageKind kind, int sqlerrcode,
+			   const char *message, const char *detail, const char *hint)
 {
 	RequestMessage answer = {0};
 
@@ -133,8 +132,8 @@ runstate_tell(RunState *run, RequestMessageKind kind, int sqlerrcode,
  * Gives the run up, for the first reason that there is.  Texts are copied.
  */
 void
-runstate_give_up(RunState *run, EtlRunStatus verdict, int sqlerrcode,
-					const char *message, const char *detail, const char *hint)
+run_state_give_up(RunState *run, EtlRunStatus verdict, int sqlerrcode,
+				  const char *message, const char *detail, const char *hint)
 {
 	MemoryContext oldcontext;
 
@@ -150,14 +149,14 @@ runstate_give_up(RunState *run, EtlRunStatus verdict, int sqlerrcode,
 }
 
 char *
-runstate_seconds(TimestampTz since)
+run_state_seconds(TimestampTz since)
 {
 	return psprintf("%.3f s", (GetCurrentTimestamp() - since) / 1000000.0);
 }
 
 /* The sessions that wait for the run: etl.run's caller, and those in etl.wait. */
 int
-runstate_waiting_sessions(RunState *run, int **pids)
+run_state_waiting_sessions(RunState *run, int **pids)
 {
 	int			n = lock_run_waiters(run->run_id, ETL_MAX_NESTING + 1, pids);
 	int			caller = request_waiting_pid(run->server);
@@ -171,21 +170,21 @@ runstate_waiting_sessions(RunState *run, int **pids)
 }
 
 void
-runstate_check_signals(RunState *run)
+run_state_check_signals(RunState *run)
 {
 	if (terminate_requested)
-		runstate_give_up(run, ETL_RUN_CANCELLED, ERRCODE_ADMIN_SHUTDOWN,
-							psprintf("run " INT64_FORMAT " of pipeline \"%s\" was terminated by an administrator",
-									 run->run_id, run->pipeline->name),
-							NULL, NULL);
+		run_state_give_up(run, ETL_RUN_CANCELLED, ERRCODE_ADMIN_SHUTDOWN,
+						  psprintf("run " INT64_FORMAT " of pipeline \"%s\" was terminated by an administrator",
+								   run->run_id, run->pipeline->name),
+						  NULL, NULL);
 	else if (cancel_requested)
-		runstate_give_up(run, ETL_RUN_CANCELLED, ERRCODE_ETL_RUN_CANCELLED,
-							request_caller_is_gone(run->server) ?
-							psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled because the session that waited for it stopped waiting",
-									 run->run_id, run->pipeline->name) :
-							psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled",
-									 run->run_id, run->pipeline->name),
-							NULL, NULL);
+		run_state_give_up(run, ETL_RUN_CANCELLED, ERRCODE_ETL_RUN_CANCELLED,
+						  request_caller_is_gone(run->server) ?
+						  psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled because the session that waited for it stopped waiting",
+								   run->run_id, run->pipeline->name) :
+						  psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled",
+								   run->run_id, run->pipeline->name),
+						  NULL, NULL);
 	QueryCancelPending = false;
 	if (ConfigReloadPending)
 	{
@@ -196,7 +195,7 @@ runstate_check_signals(RunState *run)
 }
 
 void
-runstate_wait(TimestampTz until)
+run_state_wait(TimestampTz until)
 {
 	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
 	long		timeout = -1;
@@ -211,16 +210,16 @@ runstate_wait(TimestampTz until)
 }
 
 void
-runstate_catch_signals(void)
+run_state_catch_signals(void)
 {
-	pqsignal(SIGINT, runstate_sigint);
-	pqsignal(SIGTERM, runstate_sigterm);
+	pqsignal(SIGINT, run_state_sigint);
+	pqsignal(SIGTERM, run_state_sigterm);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	HOLD_CANCEL_INTERRUPTS();
 }
 
 void
-runstate_allow_interrupts(void)
+run_state_allow_interrupts(void)
 {
 	interruptible = true;
 	RESUME_CANCEL_INTERRUPTS();
@@ -231,7 +230,7 @@ runstate_allow_interrupts(void)
 }
 
 void
-runstate_forbid_interrupts(void)
+run_state_forbid_interrupts(void)
 {
 	interruptible = false;
 	QueryCancelPending = false;
@@ -244,7 +243,7 @@ runstate_forbid_interrupts(void)
  * something else here.
  */
 static void
-runstate_out_of_patience(void)
+run_state_out_of_patience(void)
 {
 	QueryCancelPending = true;
 	InterruptPending = true;
@@ -252,7 +251,7 @@ runstate_out_of_patience(void)
 }
 
 bool
-runstate_lock(Oid relid, LOCKMODE mode, int patience_ms)
+run_state_lock(Oid relid, LOCKMODE mode, int patience_ms)
 {
 	static TimeoutId timeout = MAX_TIMEOUTS;
 	MemoryContext oldcontext = CurrentMemoryContext;
@@ -261,17 +260,17 @@ runstate_lock(Oid relid, LOCKMODE mode, int patience_ms)
 	volatile bool locked = false;
 
 	if (timeout == MAX_TIMEOUTS)
-		timeout = RegisterTimeout(USER_TIMEOUT, runstate_out_of_patience);
+		timeout = RegisterTimeout(USER_TIMEOUT, run_state_out_of_patience);
 
 	BeginInternalSubTransaction(NULL);
 	PG_TRY();
 	{
 		enable_timeout_after(timeout, patience_ms);
 		if (!allowed)
-			runstate_allow_interrupts();
+			run_state_allow_interrupts();
 		LockRelationOid(relid, mode);
 		if (!allowed)
-			runstate_forbid_interrupts();
+			run_state_forbid_interrupts();
 		disable_timeout(timeout, false);
 		ReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(oldcontext);
@@ -282,7 +281,7 @@ runstate_lock(Oid relid, LOCKMODE mode, int patience_ms)
 	{
 		ErrorData  *error;
 
-		runstate_forbid_interrupts();
+		run_state_forbid_interrupts();
 		disable_timeout(timeout, false);
 		MemoryContextSwitchTo(oldcontext);
 		error = CopyErrorData();
@@ -305,7 +304,7 @@ runstate_lock(Oid relid, LOCKMODE mode, int patience_ms)
 }
 
 void
-runstate_show(RunState *run, const char *phase)
+run_state_show(RunState *run, const char *phase)
 {
 	char	   *title = psprintf("run " INT64_FORMAT " of pipeline %s: %s",
 								 run->run_id, run->pipeline->name, phase);
@@ -315,7 +314,7 @@ runstate_show(RunState *run, const char *phase)
 }
 
 void
-runstate_notify(RunState *run, EtlRunStatus status)
+run_state_notify(RunState *run, EtlRunStatus status)
 {
 	StringInfoData payload;
 

@@ -1,22 +1,22 @@
 /*-------------------------------------------------------------------------
  *
- * runstate.h
+ * run_state.h
  *	  What a coordinator knows of its run, and what its parts share: the run's
  *	  life (coordinator.c), the loop over its steps (scheduler.c), the end of a
  *	  run that has succeeded (publisher.c).
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_RUNSTATE_H
-#define ETL_RUNSTATE_H
+#ifndef ETL_RUN_STATE_H
+#define ETL_RUN_STATE_H
 
 #include "define/pipeline.h"
 #include "etl.h"
 #include "lib/pairingheap.h"
-#include "run/holder.h"
 #include "run/pool.h"
 #include "run/request.h"
-#include "run/shm.h"
+#include "run/run_shmem.h"
+#include "run/snapshot_holder.h"
 #include "storage/lockdefs.h"
 
 /* What the run knows of a step beyond the graph's state. */
@@ -58,7 +58,7 @@ typedef struct RunState
 	bool		lost_outputs;	/* some pipeline's tables are empty since a crash */
 	RunShared  *shared;
 	Pool	   *pool;
-	Holder	   *holder;			/* of the run's snapshot */
+	SnapshotHolder *holder;		/* of the run's snapshot */
 	int			ninstant;		/* steps that need it and have not ended */
 	bool		snapshot_used;	/* steps have been started since it was taken */
 	int			holder_failures;	/* in a row: it ended before it was used */
@@ -86,72 +86,72 @@ typedef struct RunState
 /* Until every step of the run has ended. */
 extern void scheduler_run(RunState *run);
 
-/* ---- what all of them need, in runstate.c ---- */
+/* ---- what all of them need, in run_state.c ---- */
 
 /*
  * A transaction of the coordinator's own, with a snapshot; memory comes from
  * tick_context all the while.
  */
-extern void runstate_begin(RunState *run);
-extern void runstate_commit(RunState *run);
+extern void run_state_begin(RunState *run);
+extern void run_state_commit(RunState *run);
 
 /*
  * Commits, gives the transaction's locks back, and only then waits until the commit is
  * on disk and with the synchronous standbys, as far as "synchronous_commit" asks for
  * that: waiting would be the longest part of the time for which readers are locked
- * out.  On return it is as durable as after runstate_commit.  Should the server crash
+ * out.  On return it is as durable as after run_state_commit.  Should the server crash
  * in between, nothing is left of the transaction, nor of what somebody has written
  * who has seen it: his commit comes after it in the WAL.
  */
-extern void runstate_commit_early(RunState *run);
+extern void run_state_commit_early(RunState *run);
 
 /* What an observer sees of the run: process title and pg_stat_activity. */
-extern void runstate_show(RunState *run, const char *phase);
+extern void run_state_show(RunState *run, const char *phase);
 
 /* NOTIFY, in the current transaction, if the run wants that. */
-extern void runstate_notify(RunState *run, EtlRunStatus status);
+extern void run_state_notify(RunState *run, EtlRunStatus status);
 
 /* Gives the caller, if there is one, a message. */
-extern void runstate_tell(RunState *run, RequestMessageKind kind, int sqlerrcode,
-						  const char *message, const char *detail, const char *hint);
+extern void run_state_tell(RunState *run, RequestMessageKind kind, int sqlerrcode,
+						   const char *message, const char *detail, const char *hint);
 
 /*
  * Says how the run ends, and why: the first reason counts.  The texts, which are
  * copied, go to the caller and into the run's row.
  */
-extern void runstate_give_up(RunState *run, EtlRunStatus verdict, int sqlerrcode,
-							 const char *message, const char *detail, const char *hint);
+extern void run_state_give_up(RunState *run, EtlRunStatus verdict, int sqlerrcode,
+							  const char *message, const char *detail, const char *hint);
 
 /* "1.234 s", palloc'd */
-extern char *runstate_seconds(TimestampTz since);
+extern char *run_state_seconds(TimestampTz since);
 
 /*
  * The sessions that wait for the run: etl.run's caller, those in etl.wait, and,
  * where the caller is a step, those that wait for its run.
  */
-extern int	runstate_waiting_sessions(RunState *run, int **pids);
+extern int	run_state_waiting_sessions(RunState *run, int **pids);
 
 /* Installs the handlers of SIGINT and SIGTERM. */
-extern void runstate_catch_signals(void);
+extern void run_state_catch_signals(void);
 
 /* Heeds what they have caught: gives the run up. */
-extern void runstate_check_signals(RunState *run);
+extern void run_state_check_signals(RunState *run);
 
 /*
  * Between these two a signal ends a wait for a lock, by an error of SQLSTATE
  * query_canceled.  Whoever catches an error of any kind forbids interrupts.
  */
-extern void runstate_allow_interrupts(void);
-extern void runstate_forbid_interrupts(void);
+extern void run_state_allow_interrupts(void);
+extern void run_state_forbid_interrupts(void);
 
 /*
  * Takes a lock on a relation in the current transaction; waits for it at most so
  * many milliseconds, fewer than deadlock_timeout.  False: it was not free, or a
  * signal has come.
  */
-extern bool runstate_lock(Oid relid, LOCKMODE mode, int patience_ms);
+extern bool run_state_lock(Oid relid, LOCKMODE mode, int patience_ms);
 
 /* Waits for the latch, or until a time (DT_NOEND: for the latch alone). */
-extern void runstate_wait(TimestampTz until);
+extern void run_state_wait(TimestampTz until);
 
-#endif							/* ETL_RUNSTATE_H */
+#endif							/* ETL_RUN_STATE_H */

@@ -5,7 +5,7 @@
  *
  * One turn: heed signals, take in what has ended, hand out what is ready, do
  * what is due, compute when to look again, and wait for the latch.  Which steps
- * are ready is the graph's business (dagrun.c), processes are the pool's
+ * are ready is the graph's business (dag_run.c), processes are the pool's
  * (pool.c), and whether an attempt is followed by another one was decided where
  * it ended (retry.c, called by the worker).
  *
@@ -14,7 +14,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "run/runstate.h"
+#include "run/run_state.h"
 
 #include <signal.h>
 
@@ -61,12 +61,12 @@ scheduler_tell_ended(RunState *run, int step, const char *status, const char *me
 						 text_to_cstring(DatumGetTextPP(DirectFunctionCall1(pg_size_pretty,
 																			Int64GetDatum(rs->table_size)))));
 	if (rs->attempts > 0)
-		appendStringInfo(&line, ", %s", runstate_seconds(rs->started));
+		appendStringInfo(&line, ", %s", run_state_seconds(rs->started));
 	if (rs->attempts > 1)
 		appendStringInfo(&line, ", %d attempts", rs->attempts);
 	if (rs->reused != NULL)
 		appendStringInfo(&line, ", reused from run " INT64_FORMAT, rs->reused->run_id);
-	runstate_tell(run, REQUEST_NOTICE, 0, line.data, message, NULL);
+	run_state_tell(run, REQUEST_NOTICE, 0, line.data, message, NULL);
 }
 
 /* ---- what happens to steps ---- */
@@ -77,7 +77,7 @@ scheduler_ended(RunState *run, int step)
 {
 	run->nended++;
 	if (run->steps[step].one_instant && --run->ninstant == 0)
-		holder_dismiss(run->holder);
+		snapshot_holder_dismiss(run->holder);
 }
 
 /* keep => false: the storage is given back when the last reader has ended. */
@@ -90,9 +90,9 @@ scheduler_release(RunState *run, int step)
 		dag_run_pending_readers(run->dag, step) > 0)
 		return;
 	/* if somebody is reading it, it has to stay until the run is published */
-	runstate_begin(run);
+	run_state_begin(run);
 	rs->dropped = staging_drop_table(rs->relid);
-	runstate_commit(run);
+	run_state_commit(run);
 }
 
 static void
@@ -123,7 +123,7 @@ scheduler_unstarted(RunState *run, int n, const int *steps, EtlStepStatus status
 	if (n == 0)
 		return;
 
-	runstate_begin(run);
+	run_state_begin(run);
 	for (int i = 0; i < n; i++)
 	{
 		int			cause = dag_run_cause(run->dag, steps[i]);
@@ -141,9 +141,9 @@ scheduler_unstarted(RunState *run, int n, const int *steps, EtlStepStatus status
 		else
 			run->ncancelled++;
 		scheduler_tell_ended(run, steps[i],
-							   status == ETL_STEP_SKIPPED ? "SKIPPED" : "CANCELLED", why);
+							 status == ETL_STEP_SKIPPED ? "SKIPPED" : "CANCELLED", why);
 	}
-	runstate_commit(run);
+	run_state_commit(run);
 
 	for (int i = 0; i < n; i++)
 		scheduler_keep_inputs(run, steps[i]);
@@ -173,12 +173,12 @@ scheduler_log_lost(RunState *run, const PoolOutcome *outcome)
 
 	error.sqlerrcode = outcome->sqlerrcode;
 	error.message = (char *) outcome->message;
-	runstate_begin(run);
+	run_state_begin(run);
 	logged = catalog_attempt_failed(run->run_id, run->graph->steps[outcome->step]->step_id,
 									scheduler_step_name(run, outcome->step),
 									outcome->attempt, outcome->status, &error,
 									outcome->retry_at, NULL);
-	runstate_commit(run);
+	run_state_commit(run);
 	return logged;
 }
 
@@ -218,16 +218,16 @@ scheduler_step_failed(RunState *run, const PoolOutcome *outcome)
 
 	nskipped = dag_run_failed(run->dag, outcome->step, &skipped);
 	scheduler_tell_ended(run, outcome->step, cancelled ? "CANCELLED" : "FAILED",
-						   outcome->message);
+						 outcome->message);
 	if (run->verdict == ETL_RUN_RUNNING && run->nfailed == 1 && !cancelled)
 	{
 		/* the run goes on, but how it ends is now known: keep the first error */
 		MemoryContext oldcontext = MemoryContextSwitchTo(run->context);
 
 		run->reason.message = psprintf("run " INT64_FORMAT " of pipeline \"%s\" failed at step \"%s\": %s",
-									  run->run_id, run->pipeline->name,
-									  scheduler_step_name(run, outcome->step),
-									  outcome->message);
+									   run->run_id, run->pipeline->name,
+									   scheduler_step_name(run, outcome->step),
+									   outcome->message);
 		run->reason.sqlerrcode = ERRCODE_ETL_RUN_FAILED;
 		MemoryContextSwitchTo(oldcontext);
 	}
@@ -239,9 +239,9 @@ scheduler_step_failed(RunState *run, const PoolOutcome *outcome)
 static void
 scheduler_forget_retry(RunState *run, int step, int attempt)
 {
-	runstate_begin(run);
+	run_state_begin(run);
 	catalog_attempt_not_repeated(run->run_id, run->graph->steps[step]->step_id, attempt);
-	runstate_commit(run);
+	run_state_commit(run);
 }
 
 static void
@@ -252,11 +252,11 @@ scheduler_retry_later(RunState *run, const PoolOutcome *outcome)
 	rs->retry_at = outcome->retry_at;
 	pairingheap_add(run->retries, &rs->retry_node);
 	run->nretries++;
-	runstate_tell(run, REQUEST_NOTICE, 0,
-					 psprintf("%s: attempt %d failed, next one in %.1f s",
-							  scheduler_step_name(run, outcome->step), outcome->attempt,
-							  Max(0, outcome->retry_at - GetCurrentTimestamp()) / 1000000.0),
-					 outcome->message, NULL);
+	run_state_tell(run, REQUEST_NOTICE, 0,
+				   psprintf("%s: attempt %d failed, next one in %.1f s",
+							scheduler_step_name(run, outcome->step), outcome->attempt,
+							Max(0, outcome->retry_at - GetCurrentTimestamp()) / 1000000.0),
+				   outcome->message, NULL);
 }
 
 static void
@@ -301,16 +301,16 @@ scheduler_tell_starved(RunState *run)
 	if (run->starved)
 		return;
 	run->starved = true;
-	runstate_tell(run, REQUEST_WARNING, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-				  "not all workers of the run could be started",
-				  run->ninstant > 0 ?
-				  "The run goes on with those that it has. It waits where it has none, or no process that holds its snapshot." :
-				  "The run goes on with those that it has, and waits where it has none.",
-				  pool_failed_starts(run->pool) > 0 ?
-				  "They have ended before they could start. The server's log says why." :
-				  psprintf("All of the server's max_worker_processes (%d) are in use. "
-						   "Raise that setting, or lower the pipeline's max_parallel.",
-						   max_worker_processes));
+	run_state_tell(run, REQUEST_WARNING, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+				   "not all workers of the run could be started",
+				   run->ninstant > 0 ?
+				   "The run goes on with those that it has. It waits where it has none, or no process that holds its snapshot." :
+				   "The run goes on with those that it has, and waits where it has none.",
+				   pool_failed_starts(run->pool) > 0 ?
+				   "They have ended before they could start. The server's log says why." :
+				   psprintf("All of the server's max_worker_processes (%d) are in use. "
+							"Raise that setting, or lower the pipeline's max_parallel.",
+							max_worker_processes));
 }
 
 /* The next try to start the holder; runs that compete shall not do it in step. */
@@ -331,25 +331,25 @@ scheduler_holder_later(RunState *run)
 static void
 scheduler_holder_gone(RunState *run)
 {
-	const char *message = holder_message(run->holder);
+	const char *message = snapshot_holder_message(run->holder);
 
 	if (run->snapshot_used)
 	{
 		if (pool_busy(run->pool) == 0)
-			runstate_give_up(run, ETL_RUN_FAILED, ERRCODE_ETL_SNAPSHOT_LOST,
-							 psprintf("run " INT64_FORMAT " of pipeline \"%s\" failed: its snapshot is gone",
-									  run->run_id, run->pipeline->name),
-							 "The process that held it has ended, and the steps that are left could only read the sources as of another instant.",
-							 NULL);
+			run_state_give_up(run, ETL_RUN_FAILED, ERRCODE_ETL_SNAPSHOT_LOST,
+							  psprintf("run " INT64_FORMAT " of pipeline \"%s\" failed: its snapshot is gone",
+									   run->run_id, run->pipeline->name),
+							  "The process that held it has ended, and the steps that are left could only read the sources as of another instant.",
+							  NULL);
 	}
 	else if (message != NULL || ++run->holder_failures >= MAX_FAILED_STARTS)
-		runstate_give_up(run, ETL_RUN_FAILED, ERRCODE_ETL_SNAPSHOT_LOST,
-						 psprintf("run " INT64_FORMAT " of pipeline \"%s\" failed: no snapshot could be taken for it",
-								  run->run_id, run->pipeline->name),
-						 message, "The server's log says more.");
+		run_state_give_up(run, ETL_RUN_FAILED, ERRCODE_ETL_SNAPSHOT_LOST,
+						  psprintf("run " INT64_FORMAT " of pipeline \"%s\" failed: no snapshot could be taken for it",
+								   run->run_id, run->pipeline->name),
+						  message, "The server's log says more.");
 	else
 	{
-		holder_dismiss(run->holder);
+		snapshot_holder_dismiss(run->holder);
 		scheduler_holder_later(run);
 	}
 }
@@ -365,17 +365,17 @@ scheduler_has_snapshot(RunState *run)
 	if (run->ninstant == 0)
 		return true;
 
-	switch (holder_state(run->holder))
+	switch (snapshot_holder_state(run->holder))
 	{
-		case HOLDER_READY:
+		case SNAPSHOT_HOLDER_READY:
 			return true;
-		case HOLDER_STARTING:
+		case SNAPSHOT_HOLDER_STARTING:
 			break;
-		case HOLDER_GONE:
+		case SNAPSHOT_HOLDER_GONE:
 			scheduler_holder_gone(run);
 			break;
-		case HOLDER_NONE:
-			if (run->holder_again_at <= GetCurrentTimestamp() && !holder_start(run->holder))
+		case SNAPSHOT_HOLDER_NONE:
+			if (run->holder_again_at <= GetCurrentTimestamp() && !snapshot_holder_start(run->holder))
 			{
 				scheduler_tell_starved(run);
 				scheduler_holder_later(run);
@@ -393,11 +393,11 @@ scheduler_has_snapshot(RunState *run)
 static void
 scheduler_provide(RunState *run)
 {
-	HolderState holder = run->ninstant > 0 ? holder_state(run->holder) : HOLDER_READY;
+	SnapshotHolderState holder = run->ninstant > 0 ? snapshot_holder_state(run->holder) : SNAPSHOT_HOLDER_READY;
 	int			wanted = 0;
 
 	/* how many are ready beyond one is for the pool to find out, step by step */
-	if (holder == HOLDER_READY || holder == HOLDER_STARTING)
+	if (holder == SNAPSHOT_HOLDER_READY || holder == SNAPSHOT_HOLDER_STARTING)
 		wanted = Min(dag_run_ready(run->dag, run->shared->nslots),
 					 run->shared->nslots - pool_busy(run->pool));
 	if (!pool_provide(run->pool, wanted))
@@ -405,16 +405,16 @@ scheduler_provide(RunState *run)
 		scheduler_tell_starved(run);
 		if (run->ninstant > 0 && !run->snapshot_used && pool_size(run->pool) == 0)
 		{
-			holder_dismiss(run->holder);
+			snapshot_holder_dismiss(run->holder);
 			scheduler_holder_later(run);
 		}
 	}
 	if (wanted > 0 && pool_failed_starts(run->pool) >= MAX_FAILED_STARTS &&
 		pool_busy(run->pool) == 0)
-		runstate_give_up(run, ETL_RUN_FAILED, ERRCODE_ETL_RUN_LOST,
-						 psprintf("run " INT64_FORMAT " of pipeline \"%s\" failed: its workers end before they can start",
-								  run->run_id, run->pipeline->name),
-						 NULL, "The server's log says why.");
+		run_state_give_up(run, ETL_RUN_FAILED, ERRCODE_ETL_RUN_LOST,
+						  psprintf("run " INT64_FORMAT " of pipeline \"%s\" failed: its workers end before they can start",
+								   run->run_id, run->pipeline->name),
+						  NULL, "The server's log says why.");
 }
 
 static void
@@ -429,7 +429,7 @@ scheduler_hand_out(RunState *run)
 		Step	   *s = run->graph->steps[step];
 		RunStep    *rs = &run->steps[step];
 		int64		timeout = s->step_timeout_ms != CATALOG_NO_TIMEOUT ?
-			s->step_timeout_ms : run->pipeline->step_timeout_ms;
+		s->step_timeout_ms : run->pipeline->step_timeout_ms;
 
 		if (rs->attempts++ == 0)
 			rs->started = GetCurrentTimestamp();
@@ -444,7 +444,7 @@ scheduler_hand_out(RunState *run)
 
 typedef struct WaitCheck
 {
-	RunState *run;
+	RunState   *run;
 	int			npids;
 	int		   *pids;			/* sessions that wait for this run */
 	int			nqueued;
@@ -466,15 +466,15 @@ scheduler_check_process(WaitCheck *check, int pid, const char *who)
 		if (!lock_is_waiting_for(pid, check->pids[i]))
 			continue;
 		what = lock_describe_wait(pid);
-		runstate_give_up(run, ETL_RUN_CANCELLED, ERRCODE_T_R_DEADLOCK_DETECTED,
-							psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled: %s waits for %s, which cannot be had before the session that waits for the run goes on",
-									 run->run_id, run->pipeline->name, who,
-									 what ? what : "a lock"),
-							psprintf("Process %d waits for process %d, directly or through others.",
-									 pid, check->pids[i]),
-							what && strstr(what, "virtual transaction") ?
-							"While sessions wait for the run, in etl.run or etl.wait, it cannot wait for all older snapshots to go: use etl.start, and look at etl.run_log." :
-							"Commit before the run, or start it with etl.start and wait for it in a new transaction.");
+		run_state_give_up(run, ETL_RUN_CANCELLED, ERRCODE_T_R_DEADLOCK_DETECTED,
+						  psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled: %s waits for %s, which cannot be had before the session that waits for the run goes on",
+								   run->run_id, run->pipeline->name, who,
+								   what ? what : "a lock"),
+						  psprintf("Process %d waits for process %d, directly or through others.",
+								   pid, check->pids[i]),
+						  what && strstr(what, "virtual transaction") ?
+						  "While sessions wait for the run, in etl.run or etl.wait, it cannot wait for all older snapshots to go: use etl.start, and look at etl.run_log." :
+						  "Commit before the run, or start it with etl.start and wait for it in a new transaction.");
 		return;
 	}
 
@@ -508,25 +508,24 @@ scheduler_check_worker(int step, WorkerSlot *slot, void *arg)
 	RunState   *run = check->run;
 
 	/* cheap, and right nearly always: is it waiting for a heavyweight lock at all? */
-	if (shm_slot_state(slot) != SLOT_ASSIGNED || run->verdict != ETL_RUN_RUNNING ||
+	if (run_shmem_slot_state(slot) != SLOT_ASSIGNED || run->verdict != ETL_RUN_RUNNING ||
 		!scheduler_waits_for_lock(slot->proc))
 		return;
 	scheduler_check_process(check, slot->pid,
 							psprintf("step \"%s\"", scheduler_step_name(run, step)));
 
 	/*
-	 * The holder waits for steps, so no step can wait for it: for a command of
-	 * its own that changes a source, or behind somebody else's.  But a pipeline
-	 * that publishes what we read waits for less than deadlock_timeout at a time,
-	 * and goes out of the way by itself.
+	 * The holder waits for steps, so no step can wait for it: for a command of its own that
+	 * changes a source, or behind somebody else's.  But a pipeline that publishes what we read
+	 * waits for less than deadlock_timeout at a time, and goes out of the way by itself.
 	 */
 	if (check->holder == 0 || !scheduler_waits_for_long(slot->proc) ||
 		!lock_is_waiting_for(slot->pid, check->holder))
 		return;
-	if (holder_gave_way(run->holder))
+	if (snapshot_holder_gave_way(run->holder))
 		check->nstuck++;
 	else
-		holder_give_way(run->holder);
+		snapshot_holder_give_way(run->holder);
 }
 
 /*
@@ -541,11 +540,11 @@ scheduler_check_stuck(RunState *run, int nstuck)
 	else if (run->stuck_at != run->nended)
 		run->stuck_at = run->nended;	/* once more, and it is no coincidence */
 	else
-		runstate_give_up(run, ETL_RUN_CANCELLED, ERRCODE_T_R_DEADLOCK_DETECTED,
-						 psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled: a step waits for all older snapshots to go, and the run for that step",
-								  run->run_id, run->pipeline->name),
-						 "One of them is the run's own, which the query steps share that are left.",
-						 "Let the step depend on those steps, or set the pipeline's one_snapshot to false.");
+		run_state_give_up(run, ETL_RUN_CANCELLED, ERRCODE_T_R_DEADLOCK_DETECTED,
+						  psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled: a step waits for all older snapshots to go, and the run for that step",
+								   run->run_id, run->pipeline->name),
+						  "One of them is the run's own, which the query steps share that are left.",
+						  "Let the step depend on those steps, or set the pipeline's one_snapshot to false.");
 }
 
 /*
@@ -559,12 +558,12 @@ scheduler_check_waits(RunState *run)
 
 	StartTransactionCommand();
 	MemoryContextSwitchTo(run->tick_context);
-	check.npids = runstate_waiting_sessions(run, &check.pids);
+	check.npids = run_state_waiting_sessions(run, &check.pids);
 	check.nqueued = lock_pipeline_queue(run->pipeline->id, &check.queue);
-	check.holder = holder_pid(run->holder);
+	check.holder = snapshot_holder_pid(run->holder);
 	if (check.npids > 0 || check.nqueued > 0 || check.holder != 0)
 		pool_foreach_busy(run->pool, scheduler_check_worker, &check);
-	if (check.holder != 0 && holder_state(run->holder) == HOLDER_STARTING)
+	if (check.holder != 0 && snapshot_holder_state(run->holder) == SNAPSHOT_HOLDER_STARTING)
 		scheduler_check_process(&check, check.holder, "its snapshot");
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(run->tick_context);
@@ -673,16 +672,16 @@ scheduler_run(RunState *run)
 		MemoryContextReset(run->tick_context);
 		MemoryContextSwitchTo(run->tick_context);
 
-		runstate_check_signals(run);
+		run_state_check_signals(run);
 		request_flush(run->server);
 		while (pool_collect(run->pool, &outcome))
 			scheduler_take_in(run, &outcome);
 
 		if (run->deadline <= GetCurrentTimestamp())
-			runstate_give_up(run, ETL_RUN_FAILED, ERRCODE_QUERY_CANCELED,
-								psprintf("run " INT64_FORMAT " of pipeline \"%s\" was stopped by its run_timeout",
-										 run->run_id, run->pipeline->name),
-								NULL, NULL);
+			run_state_give_up(run, ETL_RUN_FAILED, ERRCODE_QUERY_CANCELED,
+							  psprintf("run " INT64_FORMAT " of pipeline \"%s\" was stopped by its run_timeout",
+									   run->run_id, run->pipeline->name),
+							  NULL, NULL);
 		wake_at = scheduler_requeue(run);
 		if (run->verdict == ETL_RUN_RUNNING)
 			scheduler_hand_out(run);
@@ -697,7 +696,7 @@ scheduler_run(RunState *run)
 
 		/* a session may begin to wait for us, or to hold a lock, at any time */
 		pool_foreach_busy(run->pool, scheduler_worker_waits, &lock_waits);
-		lock_waits = lock_waits || holder_state(run->holder) == HOLDER_STARTING;
+		lock_waits = lock_waits || snapshot_holder_state(run->holder) == SNAPSHOT_HOLDER_STARTING;
 		if (lock_waits && GetCurrentTimestamp() >= next_wait_check)
 		{
 			scheduler_check_waits(run);
@@ -709,11 +708,11 @@ scheduler_run(RunState *run)
 		wake_at = Min(wake_at, pool_tick(run->pool));
 		wake_at = Min(wake_at, run->deadline);
 		if (run->verdict == ETL_RUN_RUNNING && run->ninstant > 0 &&
-			holder_state(run->holder) == HOLDER_NONE)
+			snapshot_holder_state(run->holder) == SNAPSHOT_HOLDER_NONE)
 			wake_at = Min(wake_at, run->holder_again_at);
-		if (pool_busy(run->pool) > 0 || holder_state(run->holder) == HOLDER_STARTING)
+		if (pool_busy(run->pool) > 0 || snapshot_holder_state(run->holder) == SNAPSHOT_HOLDER_STARTING)
 			wake_at = Min(wake_at, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 															   DeadlockTimeout));
-		runstate_wait(wake_at);
+		run_state_wait(wake_at);
 	}
 }

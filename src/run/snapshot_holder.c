@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * holder.c
+ * snapshot_holder.c
  *	  The process that holds a run's snapshot, and how its coordinator starts,
  *	  watches and ends it.
  *
@@ -15,7 +15,7 @@
  * TRUNCATE, DROP, REFRESH and ALTER TABLE for as long as the snapshot is needed.
  * That is a courtesy, so that the run need not fail: these commands change a
  * table for all snapshots, old ones too, and what is not locked here, or was not
- * known, is found out where it is read (source.c).  So the locks can be given
+ * known, is found out where it is read (source_check.c).  So the locks can be given
  * up: somebody who waits for one may be somebody whom a step waits for.
  *
  * If it dies, no step can import the snapshot any more.  Those that have done so
@@ -26,7 +26,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "run/holder.h"
+#include "run/snapshot_holder.h"
 
 #include "access/relation.h"
 #include "access/xact.h"
@@ -65,14 +65,14 @@
 #define HOLDER_LOCKS_SHARE		8
 
 /* What the process is started with, in bgw_extra. */
-typedef struct HolderStart
+typedef struct SnapshotHolderStart
 {
 	dsm_handle	run;
 	Oid			database;
 	Oid			owner;
-} HolderStart;
+} SnapshotHolderStart;
 
-struct Holder
+struct SnapshotHolder
 {
 	RunShared  *run;
 	dsm_segment *segment;
@@ -83,29 +83,29 @@ struct Holder
 /* ---- the coordinator ---- */
 
 static void
-holder_coordinator_exit(int code, Datum arg)
+snapshot_holder_coordinator_exit(int code, Datum arg)
 {
-	Holder	   *holder = (Holder *) DatumGetPointer(arg);
+	SnapshotHolder *holder = (SnapshotHolder *) DatumGetPointer(arg);
 
 	pg_atomic_write_u32(&holder->run->holder.dismissed, 1);
 	if (holder->handle != NULL)
 		TerminateBackgroundWorker(holder->handle);
 }
 
-Holder *
-holder_create(RunShared *run, dsm_segment *segment)
+SnapshotHolder *
+snapshot_holder_create(RunShared *run, dsm_segment *segment)
 {
-	Holder	   *holder = palloc0(sizeof(Holder));
+	SnapshotHolder *holder = palloc0(sizeof(SnapshotHolder));
 
 	holder->run = run;
 	holder->segment = segment;
 	holder->context = CurrentMemoryContext;
-	before_shmem_exit(holder_coordinator_exit, PointerGetDatum(holder));
+	before_shmem_exit(snapshot_holder_coordinator_exit, PointerGetDatum(holder));
 	return holder;
 }
 
 static bool
-holder_has_ended(Holder *holder)
+snapshot_holder_has_ended(SnapshotHolder *holder)
 {
 	pid_t		pid;
 
@@ -113,19 +113,19 @@ holder_has_ended(Holder *holder)
 }
 
 bool
-holder_start(Holder *holder)
+snapshot_holder_start(SnapshotHolder *holder)
 {
-	HolderSlot *slot = &holder->run->holder;
+	SnapshotHolderSlot *slot = &holder->run->holder;
 	BackgroundWorker registration;
 	MemoryContext oldcontext;
-	HolderStart start;
+	SnapshotHolderStart start;
 	bool		registered;
 
 	if (holder->handle != NULL)
 	{
-		if (!holder_has_ended(holder))
+		if (!snapshot_holder_has_ended(holder))
 			return pg_atomic_read_u32(&slot->dismissed) == 0 &&
-				shm_holder_state(holder->run) != HOLDER_GONE;
+				run_shmem_holder_state(holder->run) != SNAPSHOT_HOLDER_GONE;
 		pfree(holder->handle);
 		holder->handle = NULL;
 	}
@@ -137,7 +137,7 @@ holder_start(Holder *holder)
 	registration.bgw_notify_pid = MyProcPid;
 	strlcpy(registration.bgw_library_name, ETL_LIBRARY,
 			sizeof(registration.bgw_library_name));
-	strlcpy(registration.bgw_function_name, "etl_holder_main",
+	strlcpy(registration.bgw_function_name, "etl_snapshot_holder_main",
 			sizeof(registration.bgw_function_name));
 	strlcpy(registration.bgw_type, ETL_EXTENSION_NAME " snapshot", sizeof(registration.bgw_type));
 	snprintf(registration.bgw_name, sizeof(registration.bgw_name),
@@ -146,40 +146,40 @@ holder_start(Holder *holder)
 	start.run = dsm_segment_handle(holder->segment);
 	start.database = MyDatabaseId;
 	start.owner = holder->run->owner;
-	StaticAssertStmt(sizeof(start) <= BGW_EXTRALEN, "HolderStart does not fit");
+	StaticAssertStmt(sizeof(start) <= BGW_EXTRALEN, "SnapshotHolderStart does not fit");
 	memcpy(registration.bgw_extra, &start, sizeof(start));
 
 	pg_atomic_write_u32(&slot->dismissed, 0);
 	pg_atomic_write_u32(&slot->give_way, 0);
 	slot->pid = 0;
 	slot->message[0] = '\0';
-	shm_holder_set_state(holder->run, HOLDER_STARTING);
+	run_shmem_holder_set_state(holder->run, SNAPSHOT_HOLDER_STARTING);
 	oldcontext = MemoryContextSwitchTo(holder->context);
 	registered = RegisterDynamicBackgroundWorker(&registration, &holder->handle);
 	MemoryContextSwitchTo(oldcontext);
 	if (!registered)
 	{
 		holder->handle = NULL;
-		shm_holder_set_state(holder->run, HOLDER_NONE);
+		run_shmem_holder_set_state(holder->run, SNAPSHOT_HOLDER_NONE);
 	}
 	return registered;
 }
 
-HolderState
-holder_state(Holder *holder)
+SnapshotHolderState
+snapshot_holder_state(SnapshotHolder *holder)
 {
-	HolderState state = shm_holder_state(holder->run);
+	SnapshotHolderState state = run_shmem_holder_state(holder->run);
 
 	if (holder->handle == NULL || pg_atomic_read_u32(&holder->run->holder.dismissed) != 0)
-		return HOLDER_NONE;
+		return SNAPSHOT_HOLDER_NONE;
 	/* it may have ended before it could say anything */
-	if (state == HOLDER_STARTING && holder_has_ended(holder))
-		state = HOLDER_GONE;
+	if (state == SNAPSHOT_HOLDER_STARTING && snapshot_holder_has_ended(holder))
+		state = SNAPSHOT_HOLDER_GONE;
 	return state;
 }
 
 const char *
-holder_message(Holder *holder)
+snapshot_holder_message(SnapshotHolder *holder)
 {
 	const char *message = holder->run->holder.message;
 
@@ -187,52 +187,52 @@ holder_message(Holder *holder)
 }
 
 int
-holder_pid(Holder *holder)
+snapshot_holder_pid(SnapshotHolder *holder)
 {
-	HolderState state = holder_state(holder);
+	SnapshotHolderState state = snapshot_holder_state(holder);
 
-	return state == HOLDER_STARTING || state == HOLDER_READY ? holder->run->holder.pid : 0;
+	return state == SNAPSHOT_HOLDER_STARTING || state == SNAPSHOT_HOLDER_READY ? holder->run->holder.pid : 0;
 }
 
 /* Wakes the process up; where it has ended, whoever has its place wakes in vain. */
 static void
-holder_wake(Holder *holder)
+snapshot_holder_wake(SnapshotHolder *holder)
 {
 	if (holder->run->holder.pid != 0)
 		SetLatch(&holder->run->holder.proc->procLatch);
 }
 
 void
-holder_give_way(Holder *holder)
+snapshot_holder_give_way(SnapshotHolder *holder)
 {
 	pg_atomic_write_u32(&holder->run->holder.give_way, 1);
-	holder_wake(holder);
+	snapshot_holder_wake(holder);
 }
 
 bool
-holder_gave_way(Holder *holder)
+snapshot_holder_gave_way(SnapshotHolder *holder)
 {
 	return pg_atomic_read_u32(&holder->run->holder.give_way) != 0;
 }
 
 void
-holder_dismiss(Holder *holder)
+snapshot_holder_dismiss(SnapshotHolder *holder)
 {
 	if (holder->handle == NULL || pg_atomic_exchange_u32(&holder->run->holder.dismissed, 1) != 0)
 		return;
 	/* one that is still starting, or waits for a lock, does not listen yet */
-	if (shm_holder_state(holder->run) == HOLDER_STARTING)
+	if (run_shmem_holder_state(holder->run) == SNAPSHOT_HOLDER_STARTING)
 		TerminateBackgroundWorker(holder->handle);
 	else
-		holder_wake(holder);
+		snapshot_holder_wake(holder);
 }
 
 void
-holder_shutdown(Holder *holder)
+snapshot_holder_shutdown(SnapshotHolder *holder)
 {
 	if (holder->handle == NULL)
 		return;
-	holder_dismiss(holder);
+	snapshot_holder_dismiss(holder);
 	(void) WaitForBackgroundWorkerShutdown(holder->handle);
 	pfree(holder->handle);
 	holder->handle = NULL;
@@ -241,34 +241,34 @@ holder_shutdown(Holder *holder)
 /* ---- the process: what it locks ---- */
 
 /* Relations to be locked; in the transaction's memory. */
-typedef struct HolderSources
+typedef struct SnapshotSources
 {
 	List	   *relids;			/* of Oid */
 	int			limit;
-} HolderSources;
+} SnapshotSources;
 
-static void holder_add_relation(HolderSources *sources, Oid relid);
+static void snapshot_holder_add_relation(SnapshotSources *sources, Oid relid);
 
 static bool
-holder_walk_view(Node *node, void *arg)
+snapshot_holder_walk_view(Node *node, void *arg)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, RangeTblEntry))
 	{
 		if (((RangeTblEntry *) node)->rtekind == RTE_RELATION)
-			holder_add_relation(arg, ((RangeTblEntry *) node)->relid);
+			snapshot_holder_add_relation(arg, ((RangeTblEntry *) node)->relid);
 		return false;
 	}
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, holder_walk_view, arg,
+		return query_tree_walker((Query *) node, snapshot_holder_walk_view, arg,
 								 QTW_EXAMINE_RTES_BEFORE);
-	return expression_tree_walker(node, holder_walk_view, arg);
+	return expression_tree_walker(node, snapshot_holder_walk_view, arg);
 }
 
 /* What a view reads.  Of one that is being changed right now, nothing. */
 static void
-holder_add_view(HolderSources *sources, Oid relid)
+snapshot_holder_add_view(SnapshotSources *sources, Oid relid)
 {
 	Relation	view;
 
@@ -278,14 +278,14 @@ holder_add_view(HolderSources *sources, Oid relid)
 	if (view != NULL)
 	{
 		if (view->rd_rel->relkind == RELKIND_VIEW)
-			(void) holder_walk_view((Node *) get_view_query(view), sources);
+			(void) snapshot_holder_walk_view((Node *) get_view_query(view), sources);
 		relation_close(view, NoLock);
 	}
 	UnlockRelationOid(relid, AccessShareLock);
 }
 
 static void
-holder_add_relation(HolderSources *sources, Oid relid)
+snapshot_holder_add_relation(SnapshotSources *sources, Oid relid)
 {
 	char		relkind = get_rel_relkind(relid);
 	ListCell   *lc;
@@ -308,7 +308,7 @@ holder_add_relation(HolderSources *sources, Oid relid)
 			break;
 		case RELKIND_VIEW:
 			sources->relids = lappend_oid(sources->relids, relid);
-			holder_add_view(sources, relid);
+			snapshot_holder_add_view(sources, relid);
 			break;
 		default:
 			break;
@@ -317,7 +317,7 @@ holder_add_relation(HolderSources *sources, Oid relid)
 
 /* The relation that a reference means; none that the owner may not read. */
 static Oid
-holder_find_source(const char *reference)
+snapshot_holder_find_source(const char *reference)
 {
 	char	   *copy = pstrdup(reference);
 	Oid			relid = InvalidOid;
@@ -348,7 +348,7 @@ holder_find_source(const char *reference)
  * can be part of no deadlock.
  */
 static void
-holder_lock_all(const List *relids)
+snapshot_holder_lock_all(const List *relids)
 {
 	Oid			waited_for = InvalidOid;
 
@@ -389,7 +389,7 @@ holder_lock_all(const List *relids)
  * the catalog takes a snapshot, and the one that counts comes after the locks.
  */
 static void
-holder_set_search_path(RunShared *run)
+snapshot_holder_set_search_path(RunShared *run)
 {
 	Pipeline   *pipeline;
 	StringInfoData path;
@@ -409,20 +409,20 @@ holder_set_search_path(RunShared *run)
 }
 
 static List *
-holder_lock_sources(RunShared *run)
+snapshot_holder_lock_sources(RunShared *run)
 {
-	HolderSources sources = {.relids = NIL};
+	SnapshotSources sources = {.relids = NIL};
 	ListCell   *lc;
 
 	sources.limit = max_locks_per_xact * MaxBackends / HOLDER_LOCKS_SHARE;
-	foreach(lc, shm_sources(run))
+	foreach(lc, run_shmem_sources(run))
 	{
-		Oid			relid = holder_find_source(lfirst(lc));
+		Oid			relid = snapshot_holder_find_source(lfirst(lc));
 
 		if (OidIsValid(relid))
-			holder_add_relation(&sources, relid);
+			snapshot_holder_add_relation(&sources, relid);
 	}
-	holder_lock_all(sources.relids);
+	snapshot_holder_lock_all(sources.relids);
 	return sources.relids;
 }
 
@@ -431,16 +431,16 @@ holder_lock_sources(RunShared *run)
 static RunShared *holder_run = NULL;
 
 static void
-holder_exit(int code, Datum arg)
+snapshot_holder_exit(int code, Datum arg)
 {
 	/* the transaction has been aborted by now: its locks are free */
-	shm_holder_set_state(holder_run, HOLDER_GONE);
+	run_shmem_holder_set_state(holder_run, SNAPSHOT_HOLDER_GONE);
 	SetLatch(&holder_run->coordinator->procLatch);
 }
 
 /* Cancelling it (pg_cancel_backend) takes its locks, but not the snapshot. */
 static void
-holder_sigint(SIGNAL_ARGS)
+snapshot_holder_sigint(SIGNAL_ARGS)
 {
 	int			save_errno = errno;
 
@@ -450,7 +450,7 @@ holder_sigint(SIGNAL_ARGS)
 }
 
 static void
-holder_show(const char *pipeline_phase)
+snapshot_holder_show(const char *pipeline_phase)
 {
 	char	   *title = psprintf("run " INT64_FORMAT ": %s", holder_run->run_id, pipeline_phase);
 
@@ -461,9 +461,9 @@ holder_show(const char *pipeline_phase)
 
 /* For as long as the snapshot is needed. */
 static void
-holder_wait(List *locked)
+snapshot_holder_wait(List *locked)
 {
-	HolderSlot *slot = &holder_run->holder;
+	SnapshotHolderSlot *slot = &holder_run->holder;
 
 	while (pg_atomic_read_u32(&slot->dismissed) == 0 &&
 		   pg_atomic_read_u32(&holder_run->over) == 0)
@@ -483,48 +483,48 @@ holder_wait(List *locked)
 }
 
 static void
-holder_hold(void)
+snapshot_holder_hold(void)
 {
-	HolderSlot *slot = &holder_run->holder;
+	SnapshotHolderSlot *slot = &holder_run->holder;
 	List	   *locked;
 
-	holder_set_search_path(holder_run);
+	snapshot_holder_set_search_path(holder_run);
 
 	StartTransactionCommand();
 	XactIsoLevel = XACT_REPEATABLE_READ;
 	XactReadOnly = true;
 
 	/* first the locks: what somebody is changing now has changed before the snapshot */
-	locked = holder_lock_sources(holder_run);
+	locked = snapshot_holder_lock_sources(holder_run);
 	strlcpy(slot->snapshot, ExportSnapshot(GetTransactionSnapshot()), sizeof(slot->snapshot));
-	shm_holder_set_state(holder_run, HOLDER_READY);
+	run_shmem_holder_set_state(holder_run, SNAPSHOT_HOLDER_READY);
 	SetLatch(&holder_run->coordinator->procLatch);
 
-	holder_show("holds the snapshot");
-	holder_wait(locked);
+	snapshot_holder_show("holds the snapshot");
+	snapshot_holder_wait(locked);
 	CommitTransactionCommand();
 }
 
 void
-etl_holder_main(Datum arg)
+etl_snapshot_holder_main(Datum arg)
 {
 	MemoryContext context = CurrentMemoryContext;
-	HolderStart start;
+	SnapshotHolderStart start;
 	dsm_segment *segment;
 	char		appname[NAMEDATALEN];
 
 	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
-	holder_run = shm_attach(start.run, &segment);
+	holder_run = run_shmem_attach(start.run, &segment);
 	if (holder_run == NULL)
 		return;					/* the run is over */
 
 	pqsignal(SIGTERM, die);
-	pqsignal(SIGINT, holder_sigint);
+	pqsignal(SIGINT, snapshot_holder_sigint);
 	BackgroundWorkerUnblockSignals();
 	holder_run->holder.proc = MyProc;
 	pg_write_barrier();
 	holder_run->holder.pid = MyProcPid;
-	before_shmem_exit(holder_exit, (Datum) 0);
+	before_shmem_exit(snapshot_holder_exit, (Datum) 0);
 
 	BackgroundWorkerInitializeConnectionByOid(start.database, start.owner,
 											  security_worker_flags());
@@ -533,11 +533,11 @@ etl_holder_main(Datum arg)
 	snprintf(appname, sizeof(appname), "%s run " INT64_FORMAT,
 			 ETL_EXTENSION_NAME, holder_run->run_id);
 	SetConfigOption("application_name", appname, PGC_USERSET, PGC_S_OVERRIDE);
-	holder_show("takes the snapshot");
+	snapshot_holder_show("takes the snapshot");
 
 	PG_TRY();
 	{
-		holder_hold();
+		snapshot_holder_hold();
 	}
 	PG_CATCH();
 	{

@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
- * holder.h
+ * snapshot_holder.h
  *	  The process that holds a run's snapshot, and how its coordinator starts,
  *	  watches and ends it.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_HOLDER_H
-#define ETL_HOLDER_H
+#ifndef ETL_SNAPSHOT_HOLDER_H
+#define ETL_SNAPSHOT_HOLDER_H
 
 #include "etl.h"
-#include "run/shm.h"
+#include "run/run_shmem.h"
 
-typedef struct Holder Holder;
+typedef struct SnapshotHolder SnapshotHolder;
 
 /* ---- the coordinator ---- */
 
@@ -20,41 +20,41 @@ typedef struct Holder Holder;
  * A holder that has not been started.  When the coordinator's process ends,
  * however it does, so does the holder.
  */
-extern Holder *holder_create(RunShared *run, dsm_segment *segment);
+extern SnapshotHolder *snapshot_holder_create(RunShared *run, dsm_segment *segment);
 
 /*
  * Starts the process, unless it is there.  False where the server had no free
  * process slot, or the last one has not been given back yet.
  */
-extern bool holder_start(Holder *holder);
+extern bool snapshot_holder_start(SnapshotHolder *holder);
 
 /*
  * How it stands.  READY: steps can import the snapshot.  GONE: it has ended
- * without having been asked to; holder_message says why, if it is known.
+ * without having been asked to; snapshot_holder_message says why, if it is known.
  */
-extern HolderState holder_state(Holder *holder);
-extern const char *holder_message(Holder *holder);	/* or NULL */
+extern SnapshotHolderState snapshot_holder_state(SnapshotHolder *holder);
+extern const char *snapshot_holder_message(SnapshotHolder *holder); /* or NULL */
 
 /* Its process, once it is there: 0 if it is not. */
-extern int	holder_pid(Holder *holder);
+extern int	snapshot_holder_pid(SnapshotHolder *holder);
 
 /*
  * Somebody waits for a lock that it has on a source, and the run for somebody: it
  * keeps the snapshot, but no locks.  Whoever changes a source then is found out
- * by the steps that read it (source.c).
+ * by the steps that read it (source_check.c).
  */
-extern void holder_give_way(Holder *holder);
-extern bool holder_gave_way(Holder *holder);
+extern void snapshot_holder_give_way(SnapshotHolder *holder);
+extern bool snapshot_holder_gave_way(SnapshotHolder *holder);
 
 /*
- * Lets it go: nobody needs the snapshot any more, or not yet.  holder_shutdown
+ * Lets it go: nobody needs the snapshot any more, or not yet.  snapshot_holder_shutdown
  * also waits until it has gone.
  */
-extern void holder_dismiss(Holder *holder);
-extern void holder_shutdown(Holder *holder);
+extern void snapshot_holder_dismiss(SnapshotHolder *holder);
+extern void snapshot_holder_shutdown(SnapshotHolder *holder);
 
 /* ---- the process ---- */
 
-extern PGDLLEXPORT void etl_holder_main(Datum arg);
+extern PGDLLEXPORT void etl_snapshot_holder_main(Datum arg);
 
-#endif							/* ETL_HOLDER_H */
+#endif							/* ETL_SNAPSHOT_HOLDER_H */

@@ -39,8 +39,8 @@
 #include "execute/check.h"
 #include "execute/command.h"
 #include "execute/materialize.h"
-#include "execute/planwatch.h"
-#include "execute/source.h"
+#include "execute/plan_capture.h"
+#include "execute/source_check.h"
 #include "executor/instrument.h"
 #include "mb/pg_wchar.h"
 #include "metastore/catalog.h"
@@ -50,7 +50,7 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
-#include "run/shm.h"
+#include "run/run_shmem.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
@@ -105,10 +105,10 @@ worker_exit(int code, Datum arg)
 	WorkerSlot *slot = (WorkerSlot *) DatumGetPointer(arg);
 
 	/* an attempt that was cut short by a person's pg_terminate_backend */
-	if (shm_slot_state(slot) == SLOT_ASSIGNED)
+	if (run_shmem_slot_state(slot) == SLOT_ASSIGNED)
 		slot->cause = worker_terminated ? RETRY_CAUSE_ADMIN : RETRY_CAUSE_WORKER_LOST;
 
-	shm_slot_set_state(slot, SLOT_GONE);
+	run_shmem_slot_set_state(slot, SLOT_GONE);
 	SetLatch(&worker_run->coordinator->procLatch);
 }
 
@@ -161,12 +161,12 @@ worker_resolve(const char *schema, const char *name, bool created, void *arg)
 	if (strcmp(name, attempt->step->process_name) == 0)
 		return NULL;
 	if (!catalog_lookup_step(worker_run->pipeline_id, worker_run->version, name,
-						   &step_id, &kind, &repartition) ||
+							 &step_id, &kind, &repartition) ||
 		kind != ETL_STEP_QUERY)
 		return NULL;
 	if (repartition > 0)
 		attempt->reads_partitions = true;
-	if (!shm_is_selected(worker_run, step_id))
+	if (!run_shmem_is_selected(worker_run, step_id))
 		return worker_pipeline->target_schema;
 	return get_namespace_name(worker_run->staging);
 }
@@ -224,9 +224,9 @@ worker_prepare(Attempt *attempt)
 	refs_retarget(attempt->statements, worker_resolve, attempt);
 	foreach(lc, step->checks)
 	{
-		StepCheck  *check = stepcheck_parse(lfirst(lc), step->process_name);
+		StepCheck  *check = step_check_parse(lfirst(lc), step->process_name);
 
-		stepcheck_retarget(check, worker_resolve_in_check, attempt);
+		step_check_retarget(check, worker_resolve_in_check, attempt);
 		attempt->checks = lappend(attempt->checks, check);
 	}
 
@@ -243,7 +243,7 @@ worker_prepare(Attempt *attempt)
 	}
 
 	worker_set_search_path();
-	params = shm_params(worker_run);
+	params = run_shmem_params(worker_run);
 	if (params != NULL)
 		session_set(GUC_PARAMS_NAME, params);
 	materialize_planner_settings(step->broadcast, attempt->reads_partitions);
@@ -266,7 +266,7 @@ static void
 worker_import_snapshot(Attempt *attempt)
 {
 	attempt->importing = true;
-	if (shm_holder_state(worker_run) != HOLDER_READY)
+	if (run_shmem_holder_state(worker_run) != SNAPSHOT_HOLDER_READY)
 		elog(ERROR, "there is no snapshot to import");
 	XactIsoLevel = XACT_REPEATABLE_READ;
 	XactReadOnly = false;
@@ -306,7 +306,7 @@ worker_parallel_workers(Cost cost)
 	{
 		WorkerSlot *other = &worker_run->slots[i];
 
-		if (other != slot && shm_slot_state(other) == SLOT_ASSIGNED &&
+		if (other != slot && run_shmem_slot_state(other) == SLOT_ASSIGNED &&
 			(double) pg_atomic_read_u64(&other->cost) >= cost / 4)
 			nsteps++;
 	}
@@ -367,18 +367,18 @@ worker_execute(Attempt *attempt)
 	session_settle();
 	if (step->kind == ETL_STEP_QUERY)
 	{
-		List	   *relids = planwatch_relations();
+		List	   *relids = plan_capture_relations();
 
-		attempt->cost.read_sources = source_is_among(relids, worker_run->staging);
+		attempt->cost.read_sources = source_check_is_among(relids, worker_run->staging);
 		if (attempt->slot->one_instant)
-			source_check(relids, worker_run->staging);
+			source_check_unchanged(relids, worker_run->staging);
 	}
 }
 
 static void
 worker_watch(const Attempt *attempt)
 {
-	PlanWatch	wanted = {0};
+	PlanCapture wanted = {0};
 
 	MemoryContextSwitchTo(worker_context);
 	wanted.keep = worker_run->settings.keep_plans != KEEP_PLANS_OFF;
@@ -386,7 +386,7 @@ worker_watch(const Attempt *attempt)
 	wanted.broadcast = attempt->step->broadcast;
 	wanted.lost = attempt->lost;
 	wanted.relations = attempt->step->kind == ETL_STEP_QUERY;
-	planwatch_begin(&wanted);
+	plan_capture_begin(&wanted);
 }
 
 /* What the attempt took until now; to be called once. */
@@ -409,7 +409,7 @@ worker_measure(Attempt *attempt)
 
 	/* the transaction's end must not take it along */
 	old = MemoryContextSwitchTo(worker_context);
-	planwatch_end(&plans, &warnings);
+	plan_capture_end(&plans, &warnings);
 	if (worker_run->settings.keep_plans == KEEP_PLANS_ON ||
 		TimestampDifferenceExceeds(attempt->started, GetCurrentTimestamp(),
 								   worker_run->settings.slow_step_ms))
@@ -424,7 +424,7 @@ worker_snapshot_cause(const Attempt *attempt, ErrorData *error)
 {
 	if (!attempt->slot->one_instant)
 		return false;
-	if (attempt->importing && shm_holder_state(worker_run) != HOLDER_READY)
+	if (attempt->importing && run_shmem_holder_state(worker_run) != SNAPSHOT_HOLDER_READY)
 	{
 		error->sqlerrcode = ERRCODE_ETL_SNAPSHOT_LOST;
 		error->message = pstrdup("the run's snapshot is gone");
@@ -445,7 +445,7 @@ static RetryCause
 worker_cause(Attempt *attempt, ErrorData *error)
 {
 	bool		committed = attempt->lxid != InvalidLocalTransactionId &&
-		COMPAT_MY_LXID != attempt->lxid;
+	COMPAT_MY_LXID != attempt->lxid;
 
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 	{
@@ -599,8 +599,8 @@ worker_make_attempt(WorkerSlot *slot)
 	worker_attempt = attempt;
 
 	/*
-	 * Forget a cancellation that was meant for the attempt before this one, but
-	 * not one that came before we were ready to be interrupted.
+	 * Forget a cancellation that was meant for the attempt before this one, but not one that came
+	 * before we were ready to be interrupted.
 	 */
 	QueryCancelPending = false;
 	pg_memory_barrier();
@@ -672,7 +672,7 @@ worker_start(const WorkerStart *start)
 	BackgroundWorkerInitializeConnectionByOid(start->database, start->owner,
 											  security_worker_flags());
 	session_pin_settings();
-	planwatch_install();
+	plan_capture_install();
 	session_begin_worker(worker_run->nwaiting, worker_run->waiting);
 	snprintf(appname, sizeof(appname), "%s run " INT64_FORMAT,
 			 ETL_EXTENSION_NAME, worker_run->run_id);
@@ -713,7 +713,7 @@ etl_worker_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 
 	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
-	worker_run = shm_attach(start.run, &segment);
+	worker_run = run_shmem_attach(start.run, &segment);
 	if (worker_run == NULL)
 		return;					/* the run is over */
 	slot = &worker_run->slots[start.slot];
@@ -728,22 +728,22 @@ etl_worker_main(Datum arg)
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 
-	shm_slot_set_state(slot, SLOT_IDLE);
+	run_shmem_slot_set_state(slot, SLOT_IDLE);
 	SetLatch(&worker_run->coordinator->procLatch);
 
 	for (;;)
 	{
-		if (shm_slot_state(slot) == SLOT_ASSIGNED)
+		if (run_shmem_slot_state(slot) == SLOT_ASSIGNED)
 		{
 			/*
-			 * From the commit to the message that tells of it nothing may end
-			 * the process: the coordinator would take a success for a loss.
+			 * From the commit to the message that tells of it nothing may end the process: the
+			 * coordinator would take a success for a loss.
 			 */
 			worker_make_attempt(slot);
 			HOLD_INTERRUPTS();
 			slot->done = true;
 			slot->leaving = !session_reset();
-			shm_slot_set_state(slot, SLOT_DONE);
+			run_shmem_slot_set_state(slot, SLOT_DONE);
 			RESUME_INTERRUPTS();
 			SetLatch(&worker_run->coordinator->procLatch);
 

@@ -26,7 +26,7 @@
 #ifndef ETL_SCRIPT_H
 #define ETL_SCRIPT_H
 
-#include "define/field.h"
+#include "define/option.h"
 #include "metastore/catalog.h"
 #include "nodes/parsenodes.h"
 
@@ -79,8 +79,7 @@ typedef struct ScriptPlace
 {
 	const char *text;			/* the script */
 	int			location;
-	int			sql_start;		/* where the SQL's text starts in the script, or
-								 * one of the above */
+	int			sql_start;		/* where the SQL's text starts in the script, or one of the above */
 	int			prefix;			/* bytes before that in the SQL */
 	int			cut_at;			/* byte of the SQL behind which ... */
 	int			cut_length;		/* ... so many of the script are missing */

@@ -66,7 +66,7 @@ static void
 add_upstream(Dag *dag, HTAB *table, const char *name, int downstream)
 {
 	NumberedName *entry = strlen(name) < NAMEDATALEN ?
-		hash_search(table, name, HASH_FIND, NULL) : NULL;
+	hash_search(table, name, HASH_FIND, NULL) : NULL;
 
 	if (entry != NULL && entry->number != downstream)
 		dag_add_edge(dag, entry->number, downstream);
@@ -226,33 +226,33 @@ is_in_form(const ScriptStep *step, const char *flag, StepForm form)
 }
 
 static List *
-append_flag(List *flags, const Field *field, const Step *step)
+append_flag(List *flags, const Option *field, const Step *step)
 {
 	const char *member = (const char *) step + field->offset;
 	ListCell   *lc;
 
 	switch (field->type)
 	{
-		case FIELD_TEXT_LIST:
+		case OPTION_TEXT_LIST:
 			foreach(lc, *(List *const *) member)
 				flags = lappend(flags, psprintf("%s = %s", field->name, literal(lfirst(lc))));
 			return flags;
-		case FIELD_NAME_LIST:
+		case OPTION_NAME_LIST:
 			return lappend(flags, psprintf("%s = %s", field->name,
 										   list_of_names(*(List *const *) member)));
-		case FIELD_BOOL:
+		case OPTION_BOOL:
 			return lappend(flags, psprintf("%s%s", field->name,
 										   *(const bool *) member ? "" : " = false"));
-		case FIELD_INT:
+		case OPTION_INT:
 			return lappend(flags, psprintf("%s = %d", field->name, *(const int32 *) member));
-		case FIELD_INTERVAL:
+		case OPTION_INTERVAL:
 			return lappend(flags, psprintf("%s = %s", field->name,
 										   interval_flag(*(const int64 *) member)));
-		case FIELD_TEXT:
-		case FIELD_NAME:
+		case OPTION_TEXT:
+		case OPTION_NAME:
 			return lappend(flags, psprintf("%s = %s", field->name,
 										   literal(*(char *const *) member)));
-		case FIELD_WORD:
+		case OPTION_WORD:
 			break;
 	}
 	elog(ERROR, "flag \"%s\" cannot be written", field->name);
@@ -267,11 +267,11 @@ step_flags(const ScriptStep *step, StepForm form)
 	definition_default_step(&defaults);
 	for (int i = 0; i < definition_step_count; i++)
 	{
-		const Field *field = &definition_step_fields[i];
+		const Option *field = &definition_step_fields[i];
 		bool		is_depends_on = strcmp(field->name, "depends_on") == 0;
 
 		if (is_depends_on ? step->given_depends_on :
-			!field_equal(field, step->step, &defaults) && !is_in_form(step, field->name, form))
+			!option_equal(field, step->step, &defaults) && !is_in_form(step, field->name, form))
 			flags = append_flag(flags, field, step->step);
 	}
 	return flags;
@@ -492,7 +492,7 @@ version_argument(FunctionCallInfo fcinfo, const Pipeline *newest)
 Datum
 etl_export(PG_FUNCTION_ARGS)
 {
-	Pipeline   *newest = pipeline_open(field_text_argument(fcinfo, 0, "pipeline"));
+	Pipeline   *newest = pipeline_open(option_text_argument(fcinfo, 0, "pipeline"));
 	int32		version = version_argument(fcinfo, newest);
 	Pipeline   *pipeline = catalog_load_pipeline(newest->id, version);
 	List	   *steps = NIL;

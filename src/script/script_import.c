@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 #include "define/definition.h"
-#include "parse/partkey.h"
+#include "parse/partition_key.h"
 #include "script/script.h"
 
 #include "fmgr.h"
@@ -68,15 +68,15 @@ place_step(const Pipeline *pipeline, HTAB *old_steps, const ScriptStep *step, in
 	}
 	old->stays = true;
 	step->step->step_id = old->step->step_id;
-	partkey_carry(step->step, old->step);
+	partition_key_carry(step->step, old->step);
 	return !definition_step_equal(old->step, step->step);
 }
 
 Datum
 etl_define(PG_FUNCTION_ARGS)
 {
-	char	   *name = field_text_argument(fcinfo, 0, "pipeline");
-	char	   *text = field_text_argument(fcinfo, 1, "script");
+	char	   *name = option_text_argument(fcinfo, 0, "pipeline");
+	char	   *text = option_text_argument(fcinfo, 1, "script");
 	Pipeline   *pipeline = definition_open(name, "etl.define()");
 	List	   *steps = script_read(pipeline, text);
 	List	   *old_steps = catalog_load_steps_with_bodies(pipeline->id, pipeline->version);
@@ -119,7 +119,7 @@ etl_define(PG_FUNCTION_ARGS)
 			version = catalog_begin_version(pipeline->id);
 		catalog_write_step(pipeline->id, version, lfirst(lc));
 	}
-	partkey_settle(pipeline, version, changed);
+	partition_key_settle(pipeline, version, changed);
 
 	PG_RETURN_INT32(version != 0 ? version : pipeline->version);
 }

@@ -25,7 +25,7 @@
 
 #include "base/names.h"
 #include "parse/refs.h"
-#include "parse/stepcheck.h"
+#include "parse/step_check.h"
 #include "script/script.h"
 
 #include "catalog/pg_class.h"
@@ -158,8 +158,7 @@ typedef struct Access
 typedef struct NameAccess
 {
 	char		name[NAMEDATALEN];	/* hash key */
-	List	   *reads;			/* of Access *, since the last write that covers
-								 * them */
+	List	   *reads;			/* of Access *, since the last write that covers them */
 	List	   *writes;
 	List	   *view_reads;		/* of RefName *: what a view of that name reads */
 	int			step;			/* whose name it is; -1: none's */
@@ -250,7 +249,7 @@ uncovered(const Order *order, List *accesses, const char *schema)
 	{
 		Access	   *access = lfirst(lc);
 		bool		covered = schema == NULL ? is_on_path(order, access->schema) :
-			(access->schema != NULL && strcmp(access->schema, schema) == 0);
+		(access->schema != NULL && strcmp(access->schema, schema) == 0);
 
 		if (!covered)
 			rest = lappend(rest, access);
@@ -524,11 +523,11 @@ add_check_reads(const Pipeline *pipeline, ScriptStep *step)
 
 	/* the check is in a comment, of which only the beginning is known */
 	place.sql_start = SCRIPT_ONLY_LOCATION;
-	if (place.text != NULL)
+	if (place.text !=NULL)
 		script_place_push(&place);
 	foreach(lc, step->step->checks)
 	{
-		foreach(read, stepcheck_reads(stepcheck_parse(lfirst(lc), step->step->process_name)))
+		foreach(read, step_check_reads(step_check_parse(lfirst(lc), step->step->process_name)))
 		{
 			const RefName *ref = lfirst(read);
 
@@ -537,7 +536,7 @@ add_check_reads(const Pipeline *pipeline, ScriptStep *step)
 				step->reads = lappend(step->reads, lfirst(read));
 		}
 	}
-	if (place.text != NULL)
+	if (place.text !=NULL)
 		script_place_pop(&place);
 }
 

@@ -58,7 +58,7 @@ command_name(Node *statement)
 
 /* ---- flags ---- */
 
-static const Field *
+static const Option *
 find_field(const char *key, int *number)
 {
 	for (int i = 0; i < definition_step_count; i++)
@@ -94,7 +94,7 @@ set_flag(Reader *reader, ScriptStep *step, const char *key, const char *value, i
 {
 	ScriptPlace place = {.text = reader->script->text, .location = location,
 	.sql_start = SCRIPT_NO_SQL};
-	const Field *field;
+	const Option *field;
 	List	   *names;
 	int			number;
 
@@ -102,11 +102,11 @@ set_flag(Reader *reader, ScriptStep *step, const char *key, const char *value, i
 	field = find_field(key, &number);
 	if (field == NULL)
 		raise_unknown_flag(key);
-	if ((step->given & (UINT64CONST(1) << number)) && field->type != FIELD_TEXT_LIST)
+	if ((step->given & (UINT64CONST(1) << number)) && field->type != OPTION_TEXT_LIST)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("flag \"%s\" is given twice", key)));
-	if (value == NULL && field->type != FIELD_BOOL)
+	if (value == NULL && field->type != OPTION_BOOL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("flag \"%s\" needs a value", key)));
@@ -114,19 +114,19 @@ set_flag(Reader *reader, ScriptStep *step, const char *key, const char *value, i
 	step->given |= UINT64CONST(1) << number;
 	switch (field->type)
 	{
-		case FIELD_NAME_LIST:
+		case OPTION_NAME_LIST:
 			if (!SplitIdentifierString(pstrdup(value), ',', &names))
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						 errmsg("invalid value for flag \"%s\": \"%s\"", key, value),
 						 errdetail("It must be a list of names, separated by commas.")));
-			field_take_list(field, step->step, names);
+			option_take_list(field, step->step, names);
 			break;
-		case FIELD_TEXT_LIST:
-			field_add_element(field, step->step, pstrdup(value));
+		case OPTION_TEXT_LIST:
+			option_add_element(field, step->step, pstrdup(value));
 			break;
 		default:
-			field_take_text(field, step->step, value ? pstrdup(value) : "true");
+			option_take_text(field, step->step, value ? pstrdup(value) : "true");
 			break;
 	}
 	if (strcmp(key, "depends_on") == 0)
@@ -190,7 +190,7 @@ add_step(Reader *reader, const Unit *unit)
 		.location = unit->comments->location, .sql_start = SCRIPT_NO_SQL};
 
 		script_place_push(&place);
-		field_check_name("step", step->step->process_name);
+		option_check_name("step", step->step->process_name);
 		script_place_pop(&place);
 	}
 	if (unit->comments->description != NULL && !is_given(step, "description"))
@@ -207,7 +207,7 @@ static char *
 cut_sql(const Reader *reader, int start, int end)
 {
 	const char *text = reader->script->text;
-	char	   *sql = pnstrdup(text + start, Max(end - start, 0));
+	char	   *sql = pnstrdup(text +start, Max(end - start, 0));
 	int			length = strlen(sql);
 
 	if (script_ends_in_comment(sql, length))
@@ -475,7 +475,7 @@ read_select_into(Reader *reader, const Unit *unit, const IntoClause *into)
 		while (left_end > start && scanner_isspace(script->text[left_end - 1]))
 			left_end--;
 	}
-	sql = psprintf("%s%s", pnstrdup(script->text + start, left_end - start), sql);
+	sql = psprintf("%s%s", pnstrdup(script->text +start, left_end - start), sql);
 	step->place.cut_at = left_end - start;
 	step->place.cut_length = right - left_end;
 	set_query(reader, step, into, sql, start);
@@ -534,12 +534,15 @@ read_index(Reader *reader, const Unit *unit)
 
 	start = script_skip_name(script, script_token_at(script, index->relation->location));
 	start = script->tokens[start].start;
-	text = pnstrdup(script->text + start, unit->sql_end - start);
+	text = pnstrdup(script->text +start, unit->sql_end - start);
+
 	while (text[0] != '\0' && scanner_isspace(text[strlen(text) - 1]))
-		text[strlen(text) - 1] = '\0';
+		text[		strlen(text) - 1] = '\0';
+
 	if (index->unique)
 		text = psprintf("UNIQUE %s", text);
-	field_add_element(find_field("indexes", &number), step->step, text);
+
+	option_add_element(find_field("indexes", &number), step->step, text);
 
 	if (index->idxname != NULL)
 		ereport(NOTICE,
@@ -649,7 +652,7 @@ read_unit(Reader *reader, const List *units, int number)
 	{
 		ScriptStep *step = add_step(reader, unit);
 
-		set_sql(step, pnstrdup(reader->script->text + unit->sql_start,
+		set_sql(step, pnstrdup(reader->script->text +unit->sql_start,
 							   unit->sql_end - unit->sql_start), unit->sql_start);
 		return;
 	}
@@ -753,7 +756,7 @@ find_units(Reader *reader, List *statements)
 			script->tokens[unit->first].start;
 		from = Min(end + 1, script->length);
 		for (int i = unit->behind + 1; script_token_is(script, i, ";") &&
-			 !script_has_step_comment(script->text + from, script->tokens[i].start - from); i++)
+			 !script_has_step_comment(script->text +from, script->tokens[i].start - from); i++)
 		{
 			unit->sql_end = script->tokens[i].start;
 			from = unit->sql_end + 1;

@@ -15,7 +15,7 @@
  */
 #include "postgres.h"
 
-#include "base/sqlerror.h"
+#include "base/sql_error.h"
 #include "script/script.h"
 
 #include "common/keywords.h"
@@ -57,8 +57,8 @@ place_callback(void *arg)
 	/* counted in characters; what stands before the SQL's text is ASCII */
 	position -= place->prefix;
 	if (place->cut_length > 0 &&
-		position > chars_before(place->text + place->sql_start, place->cut_at))
-		position += chars_before(place->text + place->sql_start + place->cut_at,
+		position > chars_before(place->text +place->sql_start, place->cut_at))
+		position += chars_before(place->text +place->sql_start + place->cut_at,
 								 place->cut_length);
 	internalerrposition(Max(position, 1) + chars_before(place->text, place->sql_start));
 	internalerrquery(place->text);
@@ -96,7 +96,7 @@ script_token_is(const Script *script, int token, const char *word)
 
 	if (token < 0 || token >= script->ntokens)
 		return false;
-	start = script->text + script->tokens[token].start;
+	start = script->text +script->tokens[token].start;
 	return pg_strncasecmp(start, word, length) == 0 &&
 		(!is_word_char(word[0]) || !is_word_char(start[length]));
 }
@@ -209,11 +209,12 @@ script_scan(const char *text)
 	Script	   *script = palloc(sizeof(Script));
 	SqlErrorContext errors = {.sql = text};
 
-	sqlerror_push(&errors);
+	sql_error_push(&errors);
 	script->text = text;
+
 	script->length = strlen(text);
 	script->ntokens = scan_tokens(text, &script->tokens);
-	sqlerror_pop(&errors);
+	sql_error_pop(&errors);
 
 	check_tokens(script);
 	return script;
@@ -228,6 +229,7 @@ script_ends_in_comment(const char *sql, int length)
 	while (length > 0 && scanner_isspace(sql[length - 1]))
 		length--;
 	text = pnstrdup(sql, length);
+
 	return strstr(text, "--") != NULL &&
 		scan_tokens(psprintf("%s x", text), NULL) == scan_tokens(text, NULL);
 }
@@ -285,7 +287,7 @@ skip_blanks(Cursor *cursor)
 {
 	for (;;)
 	{
-		const char *next = cursor->text + cursor->at;
+		const char *next = cursor->text +cursor->at;
 
 		if (*next == ' ' || *next == '\t' || *next == '\r')
 			cursor->at++;
@@ -361,7 +363,7 @@ take_value(Cursor *cursor, bool fold)
 	int			length = 0;
 
 	skip_blanks(cursor);
-	start = cursor->text + cursor->at;
+	start = cursor->text +cursor->at;
 	if (*start == '\'')
 		return take_quoted(cursor, '\'', false);
 	if ((*start == 'E' || *start == 'e') && start[1] == '\'')
@@ -413,7 +415,7 @@ find_block_end(const Cursor *cursor, const char *tag, ScriptComments *comments)
 {
 	char	   *end = psprintf("-- step end%s%s", tag ? " " : "", tag ? tag : "");
 	int			length = strlen(end);
-	const char *line = cursor->text + comments->next_line;
+	const char *line = cursor->text +comments->next_line;
 
 	for (;; line++)
 	{
@@ -591,7 +593,7 @@ skip_bracketed(const char *text, int at, int to)
 bool
 script_has_step_comment(const char *text, int length)
 {
-	const char *end = text + length;
+	const char *end = text +length;
 
 	for (const char *at = text; (at = strstr(at, "--")) != NULL && at < end; at += 2)
 	{
@@ -618,12 +620,12 @@ script_comments(const Script *script, int from, int to, bool after)
 
 		if (text[at] == '-' && text[at + 1] == '-')
 		{
-			int			word = at + 2 + strspn(text + at + 2, " \t");
+			int			word = at + 2 + strspn(text +at + 2, " \t");
 
-			at += strcspn(text + at, "\n");
+			at += strcspn(text +at, "\n");
 			if (newlines > 1)
 				resetStringInfo(&lines);
-			if (strncmp(text + word, "step:", 5) == 0)
+			if (strncmp(text +word, "step:", 5) == 0)
 			{
 				at = take_step_comment(text, start, word + 5, comments);
 				comments->is_last = true;
@@ -633,7 +635,7 @@ script_comments(const Script *script, int from, int to, bool after)
 				continue;
 			}
 			if (newlines > 0)
-				append_comment(&lines, text + start + 2, at - start - 2, false);
+				append_comment(&lines, text +start + 2, at - start - 2, false);
 		}
 		else if (text[at] == '/' && text[at + 1] == '*')
 		{
@@ -641,7 +643,7 @@ script_comments(const Script *script, int from, int to, bool after)
 			if (newlines > 1)
 				resetStringInfo(&lines);
 			if (newlines > 0)
-				append_comment(&lines, text + start + 2, at - start - 4, true);
+				append_comment(&lines, text +start + 2, at - start - 4, true);
 		}
 		else
 		{

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * adopt.c
+ * copy_constraints.c
  *	  Constraints and statistics objects of a published table, on the staged one.
  *
  *-------------------------------------------------------------------------
@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "table/adopt.h"
+#include "table/copy_constraints.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -29,8 +29,8 @@
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parser.h"
-#include "table/layout.h"
-#include "table/setting.h"
+#include "table/relation_attrs.h"
+#include "table/table_shape.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -93,10 +93,10 @@ set_not_null(Relation published, AttrNumber attnum, const char *column)
 	Constraint *constraint;
 
 	if (tuple == NULL)
-		return layout_alter_command(AT_SetNotNull, column, NULL);
+		return table_shape_alter_command(AT_SetNotNull, column, NULL);
 	constraint = MakeNotNullConstraintCompat(column);
 	constraint->conname = pstrdup(NameStr(((Form_pg_constraint) GETSTRUCT(tuple))->conname));
-	return layout_alter_command(AT_AddConstraint, NULL, (Node *) constraint);
+	return table_shape_alter_command(AT_AddConstraint, NULL, (Node *) constraint);
 }
 
 /*
@@ -120,7 +120,7 @@ missing_not_nulls(Relation published, Relation staged, bool exactly)
 			commands = lappend(commands, set_not_null(published, i + 1, NameStr(mine->attname)));
 		else if (exactly)
 			commands = lappend(commands,
-							   layout_alter_command(AT_DropNotNull, NameStr(mine->attname), NULL));
+							   table_shape_alter_command(AT_DropNotNull, NameStr(mine->attname), NULL));
 	}
 	return commands;
 }
@@ -136,7 +136,7 @@ surplus_checks(Relation published, Relation staged)
 	{
 		if (!has_check(published, constr->check[i].ccname, stringToNode(constr->check[i].ccbin)))
 			commands = lappend(commands,
-							   layout_alter_command(AT_DropConstraint, constr->check[i].ccname, NULL));
+							   table_shape_alter_command(AT_DropConstraint, constr->check[i].ccname, NULL));
 	}
 	return commands;
 }
@@ -167,7 +167,7 @@ missing_checks(Relation published, Relation staged)
 		constraint->is_no_inherit = check->ccnoinherit &&
 			staged->rd_rel->relkind != RELKIND_PARTITIONED_TABLE;
 		ConstraintSetEnforcedCompat(constraint);
-		commands = lappend(commands, layout_alter_command(AT_AddConstraint, NULL, (Node *) constraint));
+		commands = lappend(commands, table_shape_alter_command(AT_AddConstraint, NULL, (Node *) constraint));
 	}
 	return commands;
 }
@@ -186,9 +186,9 @@ hand_over(Oid published, Oid staged)
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(published)) ||
 		!COMPAT_CLASS_OWNERCHECK(published, GetUserId()))
 		return;					/* publishing will see */
-	owner = setting_owner(published);
+	owner = relation_attrs_owner(published);
 	foreach(lc, find_all_inheritors(staged, NoLock, NULL))
-		setting_give(lfirst_oid(lc), owner);
+		relation_attrs_give(lfirst_oid(lc), owner);
 }
 
 static void
@@ -199,15 +199,15 @@ alter_as_owner(Oid relid, List *commands)
 	int			nestlevel = NewGUCNestLevel();
 
 	GetUserIdAndSecContext(&user, &context);
-	if (setting_owner(relid) != user)
-		SetUserIdAndSecContext(setting_owner(relid), context | SECURITY_RESTRICTED_OPERATION);
-	layout_execute_alter(relid, commands);
+	if (relation_attrs_owner(relid) != user)
+		SetUserIdAndSecContext(relation_attrs_owner(relid), context | SECURITY_RESTRICTED_OPERATION);
+	table_shape_execute_alter(relid, commands);
 	SetUserIdAndSecContext(user, context);
 	AtEOXact_GUC(false, nestlevel);
 }
 
 static void
-adopt_pair(Oid published, Oid staged, bool exactly)
+copy_constraints_pair(Oid published, Oid staged, bool exactly)
 {
 	Relation	p = try_relation_open(published, AccessShareLock);
 	Relation	s;
@@ -230,30 +230,30 @@ adopt_pair(Oid published, Oid staged, bool exactly)
 }
 
 void
-adopt_constraints(Oid published, Oid staged)
+copy_constraints_constraints(Oid published, Oid staged)
 {
 	List	   *pairs;
-	LayoutFit	fit;
+	ShapeFit	fit;
 	ListCell   *lc;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	hand_over(published, staged);
-	fit = layout_compare(published, staged, &pairs);
+	fit = table_shape_compare(published, staged, &pairs);
 
 	/* partitions come after their tables, and have got most of it from them */
 	foreach(lc, pairs)
-		adopt_pair(((LayoutPair *) lfirst(lc))->published, ((LayoutPair *) lfirst(lc))->staged,
-				   fit == LAYOUT_REPLACE);
+		copy_constraints_pair(((TablePair *) lfirst(lc))->published, ((TablePair *) lfirst(lc))->staged,
+							  fit == SHAPE_REPLACE);
 	PopActiveSnapshot();
 }
 
 bool
-adopt_is_complete(Oid published, Oid staged, bool exactly)
+copy_constraints_is_complete(Oid published, Oid staged, bool exactly)
 {
 	Relation	p = table_open(published, NoLock);
 	Relation	s = table_open(staged, NoLock);
 	bool		complete = missing_not_nulls(p, s, exactly) == NIL &&
-		missing_checks(p, s) == NIL && (!exactly || surplus_checks(p, s) == NIL);
+	missing_checks(p, s) == NIL && (!exactly || surplus_checks(p, s) == NIL);
 
 	table_close(s, NoLock);
 	table_close(p, NoLock);
@@ -366,7 +366,7 @@ create_statistics(Oid statistics, Oid staged)
 	create->defnames = NIL;
 	create->relations = list_make1(makeRangeVar(get_namespace_name(get_rel_namespace(staged)),
 												get_rel_name(staged), -1));
-	layout_execute_utility((Node *) create, text);
+	table_shape_execute_utility((Node *) create, text);
 	copy_target(statistics, llast_oid(statistics_of(staged)));
 }
 
@@ -398,16 +398,16 @@ can_have_statistics(Oid statistics, Relation staged)
 }
 
 void
-adopt_statistics(Oid published, Oid staged)
+copy_constraints_statistics(Oid published, Oid staged)
 {
 	List	   *pairs;
 	ListCell   *lc;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	(void) layout_compare(published, staged, &pairs);
+	(void) table_shape_compare(published, staged, &pairs);
 	foreach(lc, pairs)
 	{
-		LayoutPair *pair = lfirst(lc);
+		TablePair  *pair = lfirst(lc);
 		ListCell   *lc2;
 
 		foreach(lc2, statistics_of(pair->published))
@@ -450,7 +450,7 @@ copy_statistics_data(Relation data, CatalogIndexState indexes, Oid from, Oid to)
 }
 
 void
-adopt_hand_over_statistics(Oid published, Oid staged)
+copy_constraints_hand_over_statistics(Oid published, Oid staged)
 {
 	List	   *theirs = statistics_of(published);
 	List	   *mine;
@@ -471,7 +471,7 @@ adopt_hand_over_statistics(Oid published, Oid staged)
 }
 
 void
-adopt_move_statistics(Oid published, Oid staged)
+copy_constraints_move_statistics(Oid published, Oid staged)
 {
 	Relation	pg_statistic_ext = table_open(StatisticExtRelationId, RowExclusiveLock);
 	ListCell   *lc;

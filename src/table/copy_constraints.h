@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * adopt.h
+ * copy_constraints.h
  *	  What people have added to a published table and what its next rows have to
  *	  obey or to be measured by: constraints and statistics objects.
  *
@@ -9,8 +9,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_ADOPT_H
-#define ETL_ADOPT_H
+#ifndef ETL_COPY_CONSTRAINTS_H
+#define ETL_COPY_CONSTRAINTS_H
 
 #include "etl.h"
 
@@ -24,31 +24,31 @@
  * Raises not_null_violation and check_violation, as ALTER TABLE does;
  * feature_not_supported for a CHECK that refers to the whole row.
  */
-extern void adopt_constraints(Oid published, Oid staged);
+extern void copy_constraints_constraints(Oid published, Oid staged);
 
 /*
  * Has a staged heap, or partitioned table, all of these?  exactly: and no others.
  * The columns must fit.
  */
-extern bool adopt_is_complete(Oid published, Oid staged, bool exactly);
+extern bool copy_constraints_is_complete(Oid published, Oid staged, bool exactly);
 
 /*
  * Gives the staged table the statistics objects of the published one, with their
  * targets, so that ANALYZE fills them.
  */
-extern void adopt_statistics(Oid published, Oid staged);
+extern void copy_constraints_statistics(Oid published, Oid staged);
 
 /*
  * What ANALYZE has found for these, of one heap or partitioned table, becomes that
  * of the published table's statistics objects.  One that has been added meanwhile
  * has nothing until the next ANALYZE.
  */
-extern void adopt_hand_over_statistics(Oid published, Oid staged);
+extern void copy_constraints_hand_over_statistics(Oid published, Oid staged);
 
 /*
  * The published table's statistics objects become the staged one's, with all that
  * they are: names, owners, comments, and what was handed over to them.
  */
-extern void adopt_move_statistics(Oid published, Oid staged);
+extern void copy_constraints_move_statistics(Oid published, Oid staged);
 
-#endif							/* ETL_ADOPT_H */
+#endif							/* ETL_COPY_CONSTRAINTS_H */

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * twinindex.c
+ * index_match.c
  *	  Indexes of a staged table and of the published one that it will stand in
  *	  for.
  *
@@ -9,7 +9,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "table/twinindex.h"
+#include "table/index_match.h"
 
 #include "access/attmap.h"
 #include "access/genam.h"
@@ -27,9 +27,9 @@
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
-#include "parse/stepindex.h"
+#include "parse/step_index.h"
 #include "parser/parse_utilcmd.h"
-#include "table/setting.h"
+#include "table/relation_attrs.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -76,11 +76,11 @@ same_columns(Relation a, Relation b)
 	int			nkeys = a->rd_index->indnkeyatts;
 	bool		isnull;
 	oidvector  *a_class = (oidvector *)
-		DatumGetPointer(SysCacheGetAttr(INDEXRELID, a->rd_indextuple,
-										Anum_pg_index_indclass, &isnull));
+	DatumGetPointer(SysCacheGetAttr(INDEXRELID, a->rd_indextuple,
+									Anum_pg_index_indclass, &isnull));
 	oidvector  *b_class = (oidvector *)
-		DatumGetPointer(SysCacheGetAttr(INDEXRELID, b->rd_indextuple,
-										Anum_pg_index_indclass, &isnull));
+	DatumGetPointer(SysCacheGetAttr(INDEXRELID, b->rd_indextuple,
+									Anum_pg_index_indclass, &isnull));
 
 	for (int i = 0; i < nkeys; i++)
 	{
@@ -228,7 +228,7 @@ is_successor(Relation published, Relation staged)
 	constraint_of(RelationGetRelid(published), &types[0], &deferrable[0], &deferred[0]);
 	constraint_of(RelationGetRelid(staged), &types[1], &deferrable[1], &deferred[1]);
 	return types[0] == types[1] && deferrable[0] == deferrable[1] && deferred[0] == deferred[1] &&
-		!stepindex_is_declared(staged);
+		!step_index_is_declared(staged);
 }
 
 /*
@@ -337,7 +337,7 @@ build_one(Oid published, Oid staged, const AttrMap *map, bool replaces)
 	address = DefineIndexCompat(staged, index);
 	CommandCounterIncrement();
 	if (replaces)
-		setting_copy_columns(published, address.objectId);
+		relation_attrs_copy_columns(published, address.objectId);
 	error_context_stack = callback.previous;
 }
 
@@ -385,7 +385,7 @@ find_missing(Relation published, Relation staged, const AttrMap *map, const List
 		}
 		if (needs_gap(candidate->index, staged) || (candidate->own && similar == NULL))
 			continue;
-		if (similar != NULL && stepindex_is_declared(similar->index))
+		if (similar != NULL && step_index_is_declared(similar->index))
 		{
 			similar->taken = true;
 			add_index(surplus, RelationGetRelid(similar->index));
@@ -396,7 +396,7 @@ find_missing(Relation published, Relation staged, const AttrMap *map, const List
 	{
 		Candidate  *candidate = lfirst(lc);
 
-		if (replaces && !candidate->taken && !stepindex_is_declared(candidate->index))
+		if (replaces && !candidate->taken && !step_index_is_declared(candidate->index))
 			add_index(surplus, RelationGetRelid(candidate->index));
 	}
 	close_indexes(mine);
@@ -431,17 +431,17 @@ build_missing(Oid published, Oid staged, const List *own, bool replaces)
 }
 
 void
-twinindex_build(Oid published, Oid staged, const List *own)
+index_match_build(Oid published, Oid staged, const List *own)
 {
 	List	   *pairs;
-	LayoutFit	fit;
+	ShapeFit	fit;
 	ListCell   *lc;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	fit = layout_compare(published, staged, &pairs);
+	fit = table_shape_compare(published, staged, &pairs);
 	foreach(lc, pairs)
-		build_missing(((LayoutPair *) lfirst(lc))->published,
-					  ((LayoutPair *) lfirst(lc))->staged, own, fit == LAYOUT_REPLACE);
+		build_missing(((TablePair *) lfirst(lc))->published,
+					  ((TablePair *) lfirst(lc))->staged, own, fit == SHAPE_REPLACE);
 	PopActiveSnapshot();
 }
 
@@ -450,7 +450,7 @@ twinindex_build(Oid published, Oid staged, const List *own)
 static void
 add_twin(List **twins, Oid published, Oid staged)
 {
-	TwinIndex  *twin = palloc(sizeof(TwinIndex));
+	IndexPair  *twin = palloc(sizeof(IndexPair));
 
 	twin->published = published;
 	twin->staged = staged;
@@ -463,13 +463,13 @@ add_twin(List **twins, Oid published, Oid staged)
  * do the same.
  */
 static void
-pair_partitions(const List *pairs, const TwinIndex *parent, List **twins)
+pair_partitions(const List *pairs, const IndexPair *parent, List **twins)
 {
 	ListCell   *lc;
 
 	for_each_from(lc, pairs, 1)
 	{
-		LayoutPair *pair = lfirst(lc);
+		TablePair  *pair = lfirst(lc);
 		Oid			published = InvalidOid;
 		Oid			staged = InvalidOid;
 		Relation	partition;
@@ -497,7 +497,7 @@ pair_partitions(const List *pairs, const TwinIndex *parent, List **twins)
 }
 
 static void
-pair_table(const List *pairs, const LayoutPair *pair, const List *own, bool replaces,
+pair_table(const List *pairs, const TablePair *pair, const List *own, bool replaces,
 		   List **twins, Oid *missing)
 {
 	Relation	p = table_open(pair->published, NoLock);
@@ -531,7 +531,7 @@ pair_table(const List *pairs, const LayoutPair *pair, const List *own, bool repl
 		if (candidate->taken)
 			continue;
 		/* others are left over: the published one was dropped meanwhile */
-		if (stepindex_is_declared(candidate->index))
+		if (step_index_is_declared(candidate->index))
 			add_twin(&found, InvalidOid, RelationGetRelid(candidate->index));
 		else if (replaces)
 			*missing = RelationGetRelid(candidate->index);
@@ -551,7 +551,7 @@ pair_table(const List *pairs, const LayoutPair *pair, const List *own, bool repl
 }
 
 List *
-twinindex_pair(const List *pairs, const List *own, bool replaces, Oid *missing)
+index_match_pair(const List *pairs, const List *own, bool replaces, Oid *missing)
 {
 	List	   *twins = NIL;
 	ListCell   *lc;

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * twinindex.h
+ * index_match.h
  *	  Indexes of a staged table and of the published one that it will stand in
  *	  for: which belong together, and building those that are missing.
  *
@@ -11,18 +11,18 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_TWININDEX_H
-#define ETL_TWININDEX_H
+#ifndef ETL_INDEX_MATCH_H
+#define ETL_INDEX_MATCH_H
 
 #include "etl.h"
-#include "table/layout.h"
+#include "table/table_shape.h"
 
 /* What happens to one index when the table is published. */
-typedef struct TwinIndex
+typedef struct IndexPair
 {
 	Oid			published;		/* InvalidOid: the staged one is new */
 	Oid			staged;			/* InvalidOid: the published one goes */
-} TwinIndex;
+} IndexPair;
 
 /*
  * Builds on a staged table those indexes of the published one that it has to
@@ -31,7 +31,7 @@ typedef struct TwinIndex
  * number and place; an index on a column that the published table is about to
  * lose is left out.  Partitions are looked after, too.
  *
- * On a table that will replace the published one (layout_compare), primary keys and
+ * On a table that will replace the published one (table_shape_compare), primary keys and
  * other constraints are made along with their indexes; an index that both the step and
  * the user want is the user's; one that the published table has no more goes.
  *
@@ -41,17 +41,17 @@ typedef struct TwinIndex
  * Errors: what CREATE INDEX says: unique_violation, exclusion_violation; with
  * the index's name as context.
  */
-extern void twinindex_build(Oid published, Oid staged, const List *own);
+extern void index_match_build(Oid published, Oid staged, const List *own);
 
 /*
- * Pairs the indexes of two tables that fit (pairs: as layout_compare makes them).
- * Returns a List of TwinIndex *, a partitioned index before its partitions.
+ * Pairs the indexes of two tables that fit (pairs: as table_shape_compare makes them).
+ * Returns a List of IndexPair *, a partitioned index before its partitions.
  * *missing: an index of the user's that the staged table does not have, because
- * it is newer: twinindex_build makes it.  InvalidOid: there is none.
+ * it is newer: index_match_build makes it.  InvalidOid: there is none.
  *
  * replaces: the staged table replaces the published one.  Partitions are not looked at
  * then, and *missing may also be one that the published table has no more.
  */
-extern List *twinindex_pair(const List *pairs, const List *own, bool replaces, Oid *missing);
+extern List *index_match_pair(const List *pairs, const List *own, bool replaces, Oid *missing);
 
-#endif							/* ETL_TWININDEX_H */
+#endif							/* ETL_INDEX_MATCH_H */

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * setting.c
+ * relation_attrs.c
  *	  How a table and its columns are stored and measured: the same for another
  *	  table.
  *
@@ -14,7 +14,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "table/setting.h"
+#include "table/relation_attrs.h"
 
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -158,7 +158,7 @@ change(Relation pg_attribute, HeapTuple tuple, Changes *changes)
 }
 
 void
-setting_copy_gap(Relation pg_attribute, Oid published, Oid staged, AttrNumber attnum)
+relation_attrs_copy_gap(Relation pg_attribute, Oid published, Oid staged, AttrNumber attnum)
 {
 	HeapTuple	from = attribute_row(published, attnum);
 	HeapTuple	to = attribute_row(staged, attnum);
@@ -176,7 +176,7 @@ setting_copy_gap(Relation pg_attribute, Oid published, Oid staged, AttrNumber at
 }
 
 void
-setting_copy_column(Relation pg_attribute, Oid published, Oid staged, AttrNumber attnum)
+relation_attrs_copy_column(Relation pg_attribute, Oid published, Oid staged, AttrNumber attnum)
 {
 	HeapTuple	from = attribute_row(published, attnum);
 	HeapTuple	to = attribute_row(staged, attnum);
@@ -198,7 +198,7 @@ setting_copy_column(Relation pg_attribute, Oid published, Oid staged, AttrNumber
 }
 
 void
-setting_copy_columns(Oid from, Oid to)
+relation_attrs_copy_columns(Oid from, Oid to)
 {
 	Relation	pg_attribute = table_open(AttributeRelationId, RowExclusiveLock);
 
@@ -209,14 +209,14 @@ setting_copy_columns(Oid from, Oid to)
 
 		/* NULL: it is dropped */
 		if (name != NULL && get_attnum(from, name) == attnum)
-			setting_copy_column(pg_attribute, from, to, attnum);
+			relation_attrs_copy_column(pg_attribute, from, to, attnum);
 	}
 	table_close(pg_attribute, RowExclusiveLock);
 	CommandCounterIncrement();
 }
 
 bool
-setting_same_columns(Relation a, Relation b)
+relation_attrs_same_columns(Relation a, Relation b)
 {
 	static const AttrNumber columns[] = {
 		Anum_pg_attribute_attname, Anum_pg_attribute_attisdropped,
@@ -244,7 +244,7 @@ setting_same_columns(Relation a, Relation b)
 /* ---- tables ---- */
 
 HeapTuple
-setting_class_row(Oid relid)
+relation_attrs_class_row(Oid relid)
 {
 	HeapTuple	tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
 
@@ -254,16 +254,16 @@ setting_class_row(Oid relid)
 }
 
 Oid
-setting_owner(Oid relid)
+relation_attrs_owner(Oid relid)
 {
-	return ((Form_pg_class) GETSTRUCT(setting_class_row(relid)))->relowner;
+	return ((Form_pg_class) GETSTRUCT(relation_attrs_class_row(relid)))->relowner;
 }
 
 void
-setting_give(Oid relid, Oid owner)
+relation_attrs_give(Oid relid, Oid owner)
 {
 	/* as if recursing: no rights are asked for, as nobody's table becomes another's */
-	if (setting_owner(relid) != owner)
+	if (relation_attrs_owner(relid) != owner)
 	{
 		ATExecChangeOwner(relid, owner, true, AccessExclusiveLock);
 		CommandCounterIncrement();
@@ -271,7 +271,7 @@ setting_give(Oid relid, Oid owner)
 }
 
 Oid
-setting_replica_index(Relation relation)
+relation_attrs_replica_index(Relation relation)
 {
 	Oid			index = RelationGetReplicaIndex(relation);
 
@@ -280,7 +280,7 @@ setting_replica_index(Relation relation)
 }
 
 Datum
-setting_toast_options(Oid relid)
+relation_attrs_toast_options(Oid relid)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid			toast = InvalidOid;
@@ -302,7 +302,7 @@ setting_toast_options(Oid relid)
 }
 
 bool
-setting_has_grants(HeapTuple tuple)
+relation_attrs_has_grants(HeapTuple tuple)
 {
 	bool		isnull;
 	Datum		acl = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &isnull);
@@ -314,7 +314,7 @@ setting_has_grants(HeapTuple tuple)
 }
 
 bool
-setting_same_table(Oid a, Oid b)
+relation_attrs_same_table(Oid a, Oid b)
 {
 	static const AttrNumber columns[] = {
 		Anum_pg_class_relowner, Anum_pg_class_reltablespace, Anum_pg_class_relreplident,
@@ -322,15 +322,15 @@ setting_same_table(Oid a, Oid b)
 	};
 	static const AttrNumber acl[] = {Anum_pg_class_relacl};
 	Relation	pg_class = table_open(RelationRelationId, AccessShareLock);
-	HeapTuple	x = setting_class_row(a);
-	HeapTuple	y = setting_class_row(b);
+	HeapTuple	x = relation_attrs_class_row(a);
+	HeapTuple	y = relation_attrs_class_row(b);
 	Datum		toast[2];
 	bool		same;
 
-	toast[0] = setting_toast_options(a);
-	toast[1] = setting_toast_options(b);
+	toast[0] = relation_attrs_toast_options(a);
+	toast[1] = relation_attrs_toast_options(b);
 	same = same_values(RELOID, x, y, RelationGetDescr(pg_class), columns, lengthof(columns)) &&
-		((!setting_has_grants(x) && !setting_has_grants(y)) ||
+		((!relation_attrs_has_grants(x) && !relation_attrs_has_grants(y)) ||
 		 same_values(RELOID, x, y, RelationGetDescr(pg_class), acl, lengthof(acl))) &&
 		(toast[0] == (Datum) 0) == (toast[1] == (Datum) 0) &&
 		(toast[0] == (Datum) 0 || datum_image_eq(toast[0], toast[1], false, -1));

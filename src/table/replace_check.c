@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
- * identity.c
+ * replace_check.c
  *	  Where another table has to replace a published one: has that something
  *	  that the other could not have?
  *
  * What a table is beside its rows is what depends on it.  So all of that is gone
- * through, and what is of a kind that successor.c does not know how to carry over
+ * through, and what is of a kind that replace_table.c does not know how to carry over
  * is named, rather than lost.
  *
  * Partitions are made anew, from one model.  So they must be alike in what can be
@@ -16,7 +16,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "table/identity.h"
+#include "table/replace_check.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -42,7 +42,7 @@
 #include "commands/comment.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
-#include "table/setting.h"
+#include "table/relation_attrs.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -190,7 +190,7 @@ is_inherited(const Replaced *table, Relation partition, Form_pg_depend depend)
 				return false;
 			inherited = ((Form_pg_constraint) GETSTRUCT(tuple))->coninhcount > 0 ||
 				OidIsValid(((Form_pg_constraint) GETSTRUCT(tuple))->conparentid) ||
-				/* others have triggers, too, but internal ones of their own */
+			/* others have triggers, too, but internal ones of their own */
 				(((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_TRIGGER &&
 				 has_cloned_trigger(partition, depend->objid));
 			ReleaseSysCache(tuple);
@@ -395,7 +395,7 @@ note_indexes(Replaced *table)
 		Relation	index = relation_open(lfirst_oid(lc), AccessShareLock);
 		const char *name = quote_identifier(RelationGetRelationName(index));
 		bool		is_own = names_contain(table->own, RelationGetRelationName(index)) &&
-			!OidIsValid(get_index_constraint(lfirst_oid(lc)));
+		!OidIsValid(get_index_constraint(lfirst_oid(lc)));
 		const char *column = is_own ? NULL : missing_key(table, index);
 
 		if (index->rd_index->indisclustered)
@@ -417,8 +417,8 @@ note_indexes(Replaced *table)
 static bool
 has_grants(Relation relation)
 {
-	HeapTuple	tuple = setting_class_row(RelationGetRelid(relation));
-	bool		isnull = !setting_has_grants(tuple);
+	HeapTuple	tuple = relation_attrs_class_row(RelationGetRelid(relation));
+	bool		isnull = !relation_attrs_has_grants(tuple);
 
 	heap_freetuple(tuple);
 	for (int i = 1; isnull && i <= RelationGetDescr(relation)->natts; i++)
@@ -548,9 +548,9 @@ note_partitions(Replaced *table)
 				note(table, "columns in which it and its partitions differ");
 			continue;
 		}
-		if (!setting_same_table(RelationGetRelid(first), RelationGetRelid(partition)) ||
-			!setting_same_columns(first, partition) ||
-			setting_replica_index(first) != setting_replica_index(partition))
+		if (!relation_attrs_same_table(RelationGetRelid(first), RelationGetRelid(partition)) ||
+			!relation_attrs_same_columns(first, partition) ||
+			relation_attrs_replica_index(first) != relation_attrs_replica_index(partition))
 			note(table, psprintf("settings in which partitions %s and %s differ",
 								 quote_identifier(RelationGetRelationName(first)),
 								 quote_identifier(RelationGetRelationName(partition))));
@@ -561,8 +561,8 @@ note_partitions(Replaced *table)
 }
 
 void
-identity_check_replaceable(Oid relid, bool corresponds, bool partitioned, const List *key,
-						   const List *own)
+replace_check_check_replaceable(Oid relid, bool corresponds, bool partitioned, const List *key,
+								const List *own)
 {
 	Replaced	table = {0};
 

@@ -1,20 +1,20 @@
 /*-------------------------------------------------------------------------
  *
- * identity.h
+ * replace_check.h
  *	  Where another table has to replace a published one: has that something
  *	  that the other could not have?
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_IDENTITY_H
-#define ETL_IDENTITY_H
+#ifndef ETL_REPLACE_CHECK_H
+#define ETL_REPLACE_CHECK_H
 
 #include "etl.h"
 #include "nodes/pg_list.h"
 
 /*
  * Raises feature_not_supported, and names it, where the table has something that
- * successor.c cannot give to the one that replaces it; where one of its partitions has
+ * replace_table.c cannot give to the one that replaces it; where one of its partitions has
  * something that the table itself has not; and where partitions differ in their
  * settings, so that it cannot be said which the new ones should have.
  *
@@ -24,9 +24,9 @@
  * that are the step's.
  *
  * What views and other tables have to do with it is looked for by
- * layout_check_replaceable.
+ * table_shape_check_replaceable.
  */
-extern void identity_check_replaceable(Oid relid, bool corresponds, bool partitioned,
-									   const List *key, const List *own);
+extern void replace_check_check_replaceable(Oid relid, bool corresponds, bool partitioned,
+											const List *key, const List *own);
 
-#endif							/* ETL_IDENTITY_H */
+#endif							/* ETL_REPLACE_CHECK_H */

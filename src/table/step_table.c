@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * steptable.c
+ * step_table.c
  *	  The table that a step's rows go to: made, and measured.
  *
  * Tables are defined by the functions behind CREATE TABLE and not by SQL, so no
@@ -12,7 +12,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "table/steptable.h"
+#include "table/step_table.h"
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -24,19 +24,19 @@
 #include "commands/tablecmds.h"
 #include "common/hashfn.h"
 #include "nodes/makefuncs.h"
-#include "table/identity.h"
-#include "table/layout.h"
-#include "table/setting.h"
+#include "table/relation_attrs.h"
+#include "table/replace_check.h"
+#include "table/table_shape.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
 void
-steptable_check_collation(Form_pg_attribute column)
+step_table_check_collation(Form_pg_attribute column)
 {
 	/*
-	 * DefineRelation would take the type's default collation, so that the table
-	 * silently sorted otherwise than the query.
+	 * DefineRelation would take the type's default collation, so that the table silently sorted
+	 * otherwise than the query.
 	 */
 	if (!OidIsValid(column->attcollation) && type_is_collatable(column->atttypid))
 		ereport(ERROR,
@@ -59,7 +59,7 @@ columns_of(TupleDesc desc)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
-		steptable_check_collation(att);
+		step_table_check_collation(att);
 		columns = lappend(columns,
 						  makeColumnDef(NameStr(att->attname), att->atttypid,
 										att->atttypmod, att->attcollation));
@@ -98,12 +98,12 @@ define_heap(const StepTable *table, const char *name, List *columns,
 		create->partbound = bound;
 	}
 	if (OidIsValid(model))
-		layout_storage(model, create);
+		table_shape_storage(model, create);
 
 	address = DefineRelation(create, RELKIND_RELATION, InvalidOid, NULL, NULL);
 	CommandCounterIncrement();
 	NewRelationCreateToastTable(address.objectId,
-								OidIsValid(model) ? setting_toast_options(model) : (Datum) 0);
+								OidIsValid(model) ? relation_attrs_toast_options(model) : (Datum) 0);
 
 	return address.objectId;
 }
@@ -175,7 +175,7 @@ choose_partition_key(const char *chosen, TupleDesc desc)
 }
 
 List *
-steptable_partition_key(List *partition_by, const char *chosen, TupleDesc desc)
+step_table_partition_key(List *partition_by, const char *chosen, TupleDesc desc)
 {
 	ListCell   *cell;
 
@@ -225,7 +225,7 @@ partition_spec(List *columns)
  * difference); the partitions are logged or not.
  */
 static List *
-define_partitioned(const StepTable *table, List *columns, List *key, const Layout *layout)
+define_partitioned(const StepTable *table, List *columns, List *key, const TableShape *layout)
 {
 	CreateStmt *create = makeNode(CreateStmt);
 	ObjectAddress address;
@@ -236,7 +236,7 @@ define_partitioned(const StepTable *table, List *columns, List *key, const Layou
 	create->oncommit = ONCOMMIT_NOOP;
 	create->partspec = partition_spec(key);
 	if (layout != NULL)
-		layout_storage(layout->published, create);
+		table_shape_storage(layout->published, create);
 	address = DefineRelation(create, RELKIND_RELATION, InvalidOid, NULL, NULL);
 	CommandCounterIncrement();
 	relids = list_make1_oid(address.objectId);
@@ -261,11 +261,11 @@ define_partitioned(const StepTable *table, List *columns, List *key, const Layou
 }
 
 List *
-steptable_define(const StepTable *table, TupleDesc desc)
+step_table_define(const StepTable *table, TupleDesc desc)
 {
-	List	   *columns = columns_of(desc);	/* checks them, too */
+	List	   *columns = columns_of(desc); /* checks them, too */
 	List	   *key = NIL;
-	Layout	   *layout;
+	TableShape *layout;
 	List	   *relids;
 
 	if (table->partitions > ETL_MAX_PARTITIONS)
@@ -274,19 +274,19 @@ steptable_define(const StepTable *table, TupleDesc desc)
 				 errmsg("number of partitions must be between 1 and %d",
 						ETL_MAX_PARTITIONS)));
 	if (table->partitions > 0)
-		key = steptable_partition_key(table->partition_by, table->partition_key, desc);
+		key = step_table_partition_key(table->partition_by, table->partition_key, desc);
 
-	layout = layout_plan(table->published, desc, table->partitions, key);
+	layout = table_shape_plan(table->published, desc, table->partitions, key);
 	if (OidIsValid(table->published) && (layout == NULL || layout->replaces))
 	{
-		layout_check_replaceable(table->published);
-		identity_check_replaceable(table->published, layout != NULL, table->partitions > 0,
-								   key, table->own);
+		table_shape_check_replaceable(table->published);
+		replace_check_check_replaceable(table->published, layout != NULL, table->partitions > 0,
+										key, table->own);
 	}
 	if (layout != NULL)
 	{
-		layout_check_dependants(layout);
-		columns = layout_columns(layout);
+		table_shape_check_dependants(layout);
+		columns = table_shape_columns(layout);
 	}
 
 	if (table->partitions > 0)
@@ -295,12 +295,12 @@ steptable_define(const StepTable *table, TupleDesc desc)
 		relids = list_make1_oid(define_heap(table, table->name, columns, NULL, NULL,
 											layout != NULL ? layout->model : InvalidOid));
 	if (layout != NULL)
-		layout_imitate(layout, relids);
+		table_shape_imitate(layout, relids);
 	return relids;
 }
 
 int64
-steptable_size(Oid relid)
+step_table_size(Oid relid)
 {
 	int64		size = 0;
 	ListCell   *cell;

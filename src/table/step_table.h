@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
- * steptable.h
+ * step_table.h
  *	  The table that a step's rows go to: made, and measured.
  *
  * Works in the current transaction, as the current user.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_STEPTABLE_H
-#define ETL_STEPTABLE_H
+#ifndef ETL_STEP_TABLE_H
+#define ETL_STEP_TABLE_H
 
 #include "access/tupdesc.h"
 #include "catalog/pg_attribute.h"
@@ -20,8 +20,7 @@ typedef struct StepTable
 	Oid			schema;			/* the current user must own it or may create in it */
 	const char *name;
 	bool		logged;			/* persist; else unlogged */
-	int			partitions;		/* 0: one heap; else 1 to ETL_MAX_PARTITIONS
-								 * hash partitions */
+	int			partitions;		/* 0: one heap; else 1 to ETL_MAX_PARTITIONS hash partitions */
 	List	   *partition_by;	/* of char *: column names; NIL: one is chosen */
 	const char *partition_key;	/* the choice, if the table can have it; or NULL */
 	Oid			published;		/* the table whose place it shall take; or Invalid */
@@ -34,7 +33,7 @@ typedef struct StepTable
  * for the rows with the remainder i.
  *
  * Where there is a published table that can take over the storage of one with
- * these columns, or that this one can replace (layout.h), the table is made like it:
+ * these columns, or that this one can replace (table_shape.h), the table is made like it:
  * with its tablespace, storage parameters and settings of columns, and with gaps for
  * dropped columns, so that a row of the query has to be converted by position.
  *
@@ -50,10 +49,10 @@ typedef struct StepTable
  * it, would have to go and something depends on that; feature_not_supported where it
  * would have to be replaced and has something that this one could not have.
  */
-extern List *steptable_define(const StepTable *table, TupleDesc desc);
+extern List *step_table_define(const StepTable *table, TupleDesc desc);
 
-/* Raises indeterminate_collation: what steptable_define would say about a column. */
-extern void steptable_check_collation(Form_pg_attribute column);
+/* Raises indeterminate_collation: what step_table_define would say about a column. */
+extern void step_table_check_collation(Form_pg_attribute column);
 
 /*
  * The columns (char *) that a partitioned table of these rows gets as its key:
@@ -61,9 +60,9 @@ extern void steptable_check_collation(Form_pg_attribute column);
  * name and it can be hashed; else the first column that can be.  Raises
  * undefined_column, invalid_table_definition.
  */
-extern List *steptable_partition_key(List *partition_by, const char *chosen, TupleDesc desc);
+extern List *step_table_partition_key(List *partition_by, const char *chosen, TupleDesc desc);
 
 /* heap, TOAST, indexes, free space and visibility maps; with all partitions */
-extern int64 steptable_size(Oid relid);
+extern int64 step_table_size(Oid relid);
 
-#endif							/* ETL_STEPTABLE_H */
+#endif							/* ETL_STEP_TABLE_H */

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * layout.c
+ * table_shape.c
  *	  Columns and partitions: can a staged table's storage become that of the
  *	  published table?
  *
@@ -9,7 +9,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "table/layout.h"
+#include "table/table_shape.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -35,7 +35,7 @@
 #include "nodes/makefuncs.h"
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
-#include "table/setting.h"
+#include "table/relation_attrs.h"
 #include "tcop/dest.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
@@ -100,7 +100,7 @@ hash_partitions(Relation relation, int n)
 
 /* Is it partitioned by these columns, and will they stay? */
 static bool
-has_partition_key(Relation relation, const Layout *layout, List *columns)
+has_partition_key(Relation relation, const TableShape *layout, List *columns)
 {
 	PartitionKey key = RelationGetPartitionKey(relation);
 	ListCell   *lc;
@@ -112,7 +112,7 @@ has_partition_key(Relation relation, const Layout *layout, List *columns)
 		AttrNumber	attnum = key->partattrs[foreach_current_index(lc)];
 
 		if (attnum == InvalidAttrNumber ||
-			layout->columns[attnum - 1].fate != LAYOUT_KEPT ||
+			layout->columns[attnum - 1].fate != COLUMN_KEPT ||
 			strcmp(layout->columns[attnum - 1].name, lfirst(lc)) != 0)
 			return false;
 	}
@@ -120,7 +120,7 @@ has_partition_key(Relation relation, const Layout *layout, List *columns)
 }
 
 static void
-put_column(LayoutColumn *column, LayoutFate fate, Form_pg_attribute att)
+put_column(ShapeColumn *column, ColumnFate fate, Form_pg_attribute att)
 {
 	column->fate = fate;
 	column->name = pstrdup(NameStr(att->attname));
@@ -130,28 +130,28 @@ put_column(LayoutColumn *column, LayoutFate fate, Form_pg_attribute att)
 }
 
 static void
-plan_columns(Layout *layout, TupleDesc published, TupleDesc rows)
+plan_columns(TableShape *layout, TupleDesc published, TupleDesc rows)
 {
 	int			next = 0;		/* of rows: those before it have their place */
 
-	layout->columns = palloc0(sizeof(LayoutColumn) * (published->natts + rows->natts));
+	layout->columns = palloc0(sizeof(ShapeColumn) * (published->natts + rows->natts));
 	layout->ncolumns = published->natts;
 	for (int i = 0; i < published->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(published, i);
-		LayoutFate	fate = LAYOUT_DROPPED;
+		ColumnFate	fate = COLUMN_DROPPED;
 
 		if (att->attisdropped)
-			fate = LAYOUT_GONE;
+			fate = COLUMN_GONE;
 		else if (next < rows->natts && is_same_column(att, TupleDescAttr(rows, next)))
 		{
-			fate = LAYOUT_KEPT;
+			fate = COLUMN_KEPT;
 			next++;
 		}
 		put_column(&layout->columns[i], fate, att);
 	}
 	for (; next < rows->natts; next++)
-		put_column(&layout->columns[layout->ncolumns++], LAYOUT_ADDED,
+		put_column(&layout->columns[layout->ncolumns++], COLUMN_ADDED,
 				   TupleDescAttr(rows, next));
 }
 
@@ -160,11 +160,11 @@ plan_columns(Layout *layout, TupleDesc published, TupleDesc rows)
  * It does for domains that have constraints, which hold for no row that is there.
  */
 static bool
-would_rewrite(const Layout *layout)
+would_rewrite(const TableShape *layout)
 {
 	for (int i = 0; i < layout->ncolumns; i++)
 	{
-		if (layout->columns[i].fate == LAYOUT_ADDED &&
+		if (layout->columns[i].fate == COLUMN_ADDED &&
 			DomainHasConstraints(layout->columns[i].type))
 			return true;
 	}
@@ -172,7 +172,7 @@ would_rewrite(const Layout *layout)
 }
 
 bool
-layout_has_column(Oid relid, AttrNumber attnum)
+table_shape_has_column(Oid relid, AttrNumber attnum)
 {
 	HeapTuple	tuple = SearchSysCacheAttNum(relid, attnum);
 
@@ -182,7 +182,7 @@ layout_has_column(Oid relid, AttrNumber attnum)
 }
 
 Oid
-layout_first_heap(Oid relid)
+table_shape_first_heap(Oid relid)
 {
 	ListCell   *lc;
 
@@ -196,7 +196,7 @@ layout_first_heap(Oid relid)
 
 /* Can it take over the storage?  Then layout->heaps are its partitions. */
 static bool
-keeps_storage(Layout *layout, Relation published, int partitions, List *key)
+keeps_storage(TableShape *layout, Relation published, int partitions, List *key)
 {
 	if (would_rewrite(layout))
 		return false;
@@ -211,32 +211,32 @@ keeps_storage(Layout *layout, Relation published, int partitions, List *key)
 
 /* What the table's storage, and that of its partitions, is modelled on. */
 static void
-plan_storage(Layout *layout, Relation published, int partitions, List *key)
+plan_storage(TableShape *layout, Relation published, int partitions, List *key)
 {
 	layout->model = layout->published;
 	layout->replaces = !keeps_storage(layout, published, partitions, key);
 	if (!layout->replaces)
 		return;
 
-	/* partitions that are replaced are alike: identity_check_replaceable has seen to it */
+	/* partitions that are replaced are alike: replace_check_check_replaceable has seen to it */
 	if (partitions == 0)
-		layout->model = layout_first_heap(layout->published);
+		layout->model = table_shape_first_heap(layout->published);
 	for (int i = 0; i < partitions; i++)
-		layout->heaps = lappend_oid(layout->heaps, layout_first_heap(layout->published));
+		layout->heaps = lappend_oid(layout->heaps, table_shape_first_heap(layout->published));
 }
 
-Layout *
-layout_plan(Oid published, TupleDesc rows, int partitions, List *key)
+TableShape *
+table_shape_plan(Oid published, TupleDesc rows, int partitions, List *key)
 {
 	Relation	relation = OidIsValid(published) ?
-		try_relation_open(published, AccessShareLock) : NULL;
-	Layout	   *layout = NULL;
+	try_relation_open(published, AccessShareLock) : NULL;
+	TableShape *layout = NULL;
 
 	if (relation == NULL)
 		return NULL;
 	if (COMPAT_CLASS_OWNERCHECK(published, GetUserId()))
 	{
-		layout = palloc0(sizeof(Layout));
+		layout = palloc0(sizeof(TableShape));
 		layout->published = published;
 		plan_columns(layout, RelationGetDescr(relation), rows);
 		if (layout->ncolumns > MaxHeapAttributeNumber)
@@ -371,7 +371,7 @@ list_dependants(Oid classid, Oid objid, AttrNumber attnum, const List *along, St
 }
 
 void
-layout_check_dependants(const Layout *layout)
+table_shape_check_dependants(const TableShape *layout)
 {
 	StringInfoData lines;
 	char	   *column = NULL;
@@ -382,7 +382,7 @@ layout_check_dependants(const Layout *layout)
 	{
 		int			before = lines.len;
 
-		if (layout->columns[i].fate != LAYOUT_DROPPED)
+		if (layout->columns[i].fate != COLUMN_DROPPED)
 			continue;
 		list_dependants(RelationRelationId, layout->published, i + 1, NIL, &lines, &first);
 		if (lines.len > before && column == NULL)
@@ -400,7 +400,7 @@ layout_check_dependants(const Layout *layout)
 }
 
 void
-layout_check_replaceable(Oid published)
+table_shape_check_replaceable(Oid published)
 {
 	StringInfoData lines;
 	char	   *first = NULL;
@@ -436,15 +436,15 @@ layout_check_replaceable(Oid published)
 /* ---- making a table like the published one ---- */
 
 List *
-layout_columns(const Layout *layout)
+table_shape_columns(const TableShape *layout)
 {
 	List	   *columns = NIL;
 
 	for (int i = 0; i < layout->ncolumns; i++)
 	{
-		LayoutColumn *column = &layout->columns[i];
+		ShapeColumn *column = &layout->columns[i];
 
-		if (column->fate == LAYOUT_KEPT || column->fate == LAYOUT_ADDED)
+		if (column->fate == COLUMN_KEPT || column->fate == COLUMN_ADDED)
 			columns = lappend(columns,
 							  makeColumnDef(column->name, column->type, column->typmod,
 											column->collation));
@@ -456,7 +456,7 @@ layout_columns(const Layout *layout)
 }
 
 void
-layout_storage(Oid published, CreateStmt *create)
+table_shape_storage(Oid published, CreateStmt *create)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(published));
 	Oid			tablespace;
@@ -480,7 +480,7 @@ layout_storage(Oid published, CreateStmt *create)
 }
 
 void
-layout_imitate(const Layout *layout, List *relids)
+table_shape_imitate(const TableShape *layout, List *relids)
 {
 	Relation	pg_attribute = table_open(AttributeRelationId, RowExclusiveLock);
 	ListCell   *lc;
@@ -492,12 +492,12 @@ layout_imitate(const Layout *layout, List *relids)
 
 		for (int k = 0; k < layout->ncolumns; k++)
 		{
-			LayoutFate	fate = layout->columns[k].fate;
+			ColumnFate	fate = layout->columns[k].fate;
 
-			if (fate == LAYOUT_GONE || fate == LAYOUT_DROPPED)
-				setting_copy_gap(pg_attribute, published, lfirst_oid(lc), k + 1);
-			else if (fate == LAYOUT_KEPT)
-				setting_copy_column(pg_attribute, published, lfirst_oid(lc), k + 1);
+			if (fate == COLUMN_GONE || fate == COLUMN_DROPPED)
+				relation_attrs_copy_gap(pg_attribute, published, lfirst_oid(lc), k + 1);
+			else if (fate == COLUMN_KEPT)
+				relation_attrs_copy_column(pg_attribute, published, lfirst_oid(lc), k + 1);
 		}
 	}
 	table_close(pg_attribute, RowExclusiveLock);
@@ -507,13 +507,13 @@ layout_imitate(const Layout *layout, List *relids)
 /* ---- comparing ---- */
 
 /* Do the columns fit; if not, would they once some were dropped and added? */
-static LayoutFit
+static ShapeFit
 compare_columns(TupleDesc published, TupleDesc staged)
 {
-	LayoutFit	fit = LAYOUT_FITS;
+	ShapeFit	fit = SHAPE_FITS;
 
 	if (staged->natts < published->natts)
-		return LAYOUT_REPLACE;
+		return SHAPE_REPLACE;
 	for (int i = 0; i < staged->natts; i++)
 	{
 		Form_pg_attribute s = TupleDescAttr(staged, i);
@@ -522,20 +522,20 @@ compare_columns(TupleDesc published, TupleDesc staged)
 		if (i >= published->natts)
 		{
 			if (s->attisdropped)
-				return LAYOUT_REPLACE;
-			fit = LAYOUT_ALTER;
+				return SHAPE_REPLACE;
+			fit = SHAPE_ALTER;
 			continue;
 		}
 		p = TupleDescAttr(published, i);
 		if (p->attlen != s->attlen || p->attalign != s->attalign || p->attbyval != s->attbyval)
-			return LAYOUT_REPLACE;
+			return SHAPE_REPLACE;
 		if (s->attisdropped)
 		{
 			if (!p->attisdropped)
-				fit = LAYOUT_ALTER;
+				fit = SHAPE_ALTER;
 		}
 		else if (p->attisdropped || !is_same_column(p, s))
-			return LAYOUT_REPLACE;
+			return SHAPE_REPLACE;
 	}
 	return fit;
 }
@@ -564,7 +564,7 @@ same_partitions(Relation published, Relation staged)
 static void
 add_pair(List **pairs, Oid published, Oid staged)
 {
-	LayoutPair *pair = palloc(sizeof(LayoutPair));
+	TablePair  *pair = palloc(sizeof(TablePair));
 
 	pair->published = published;
 	pair->staged = staged;
@@ -572,12 +572,12 @@ add_pair(List **pairs, Oid published, Oid staged)
 }
 
 /* One pair, which the caller has a lock on. */
-static LayoutFit
+static ShapeFit
 compare_relations(Oid published, Oid staged, List **pairs)
 {
 	Relation	p = relation_open(published, AccessShareLock);
 	Relation	s = relation_open(staged, AccessShareLock);
-	LayoutFit	fit = LAYOUT_REPLACE;
+	ShapeFit	fit = SHAPE_REPLACE;
 
 	add_pair(pairs, published, staged);
 	if (is_plain_heap(p) && is_plain_heap(s))
@@ -588,14 +588,14 @@ compare_relations(Oid published, Oid staged, List **pairs)
 		PartitionDesc partitions = RelationGetPartitionDesc(p, true);
 
 		fit = compare_columns(RelationGetDescr(p), RelationGetDescr(s));
-		for (int i = 0; i < partitions->nparts && fit != LAYOUT_REPLACE; i++)
+		for (int i = 0; i < partitions->nparts && fit != SHAPE_REPLACE; i++)
 		{
-			LayoutFit	of_partition =
-				compare_relations(partitions->oids[i],
-								  RelationGetPartitionDesc(s, true)->oids[i], pairs);
+			ShapeFit	of_partition =
+			compare_relations(partitions->oids[i],
+							  RelationGetPartitionDesc(s, true)->oids[i], pairs);
 
 			if (of_partition != fit)
-				fit = LAYOUT_REPLACE;
+				fit = SHAPE_REPLACE;
 		}
 	}
 	relation_close(s, AccessShareLock);
@@ -610,7 +610,7 @@ columns_correspond(Oid published, Oid staged, bool *rewrites)
 	Relation	p = relation_open(published, AccessShareLock);
 	Relation	s = relation_open(staged, AccessShareLock);
 	bool		correspond = compare_columns(RelationGetDescr(p),
-											 RelationGetDescr(s)) != LAYOUT_REPLACE;
+											 RelationGetDescr(s)) != SHAPE_REPLACE;
 
 	*rewrites = false;
 	for (int i = RelationGetDescr(p)->natts; i < RelationGetDescr(s)->natts; i++)
@@ -620,21 +620,21 @@ columns_correspond(Oid published, Oid staged, bool *rewrites)
 	return correspond;
 }
 
-LayoutFit
-layout_compare(Oid published, Oid staged, List **pairs)
+ShapeFit
+table_shape_compare(Oid published, Oid staged, List **pairs)
 {
-	LayoutFit	fit;
+	ShapeFit	fit;
 	bool		correspond;
 	bool		rewrites;
 
 	*pairs = NIL;
 	fit = compare_relations(published, staged, pairs);
-	if (fit == LAYOUT_FITS)
+	if (fit == SHAPE_FITS)
 		return fit;
 	correspond = columns_correspond(published, staged, &rewrites);
-	if (fit == LAYOUT_ALTER && rewrites)
-		fit = LAYOUT_REPLACE;
-	if (fit == LAYOUT_REPLACE)
+	if (fit == SHAPE_ALTER && rewrites)
+		fit = SHAPE_REPLACE;
+	if (fit == SHAPE_REPLACE)
 		*pairs = correspond ? list_make1(linitial(*pairs)) : NIL;
 	return fit;
 }
@@ -642,7 +642,7 @@ layout_compare(Oid published, Oid staged, List **pairs)
 /* ---- altering ---- */
 
 void
-layout_execute_utility(Node *statement, const char *text)
+table_shape_execute_utility(Node *statement, const char *text)
 {
 	PlannedStmt *utility = makeNode(PlannedStmt);
 
@@ -655,7 +655,7 @@ layout_execute_utility(Node *statement, const char *text)
 }
 
 AlterTableCmd *
-layout_alter_command(AlterTableType subtype, const char *name, Node *definition)
+table_shape_alter_command(AlterTableType subtype, const char *name, Node *definition)
 {
 	AlterTableCmd *command = makeNode(AlterTableCmd);
 
@@ -667,7 +667,7 @@ layout_alter_command(AlterTableType subtype, const char *name, Node *definition)
 }
 
 void
-layout_execute_alter(Oid relid, List *commands)
+table_shape_execute_alter(Oid relid, List *commands)
 {
 	AlterTableStmt *alter = makeNode(AlterTableStmt);
 	AlterTableUtilityContext context = {0};
@@ -687,7 +687,7 @@ layout_execute_alter(Oid relid, List *commands)
 }
 
 void
-layout_alter(Oid published, Oid staged)
+table_shape_alter(Oid published, Oid staged)
 {
 	Relation	p = relation_open(published, NoLock);
 	Relation	s = relation_open(staged, NoLock);
@@ -697,19 +697,19 @@ layout_alter(Oid published, Oid staged)
 	{
 		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(s), i);
 		Form_pg_attribute old = i < RelationGetDescr(p)->natts ?
-			TupleDescAttr(RelationGetDescr(p), i) : NULL;
+		TupleDescAttr(RelationGetDescr(p), i) : NULL;
 
 		if (att->attisdropped && old != NULL && !old->attisdropped)
 			commands = lappend(commands,
-							   layout_alter_command(AT_DropColumn, NameStr(old->attname), NULL));
+							   table_shape_alter_command(AT_DropColumn, NameStr(old->attname), NULL));
 		else if (old == NULL)
 			commands = lappend(commands,
-							   layout_alter_command(AT_AddColumn, NULL,
-													(Node *) makeColumnDef(NameStr(att->attname), att->atttypid,
-																		   att->atttypmod, att->attcollation)));
+							   table_shape_alter_command(AT_AddColumn, NULL,
+														 (Node *) makeColumnDef(NameStr(att->attname), att->atttypid,
+																				att->atttypmod, att->attcollation)));
 	}
 	relation_close(s, NoLock);
 	relation_close(p, NoLock);
 	if (commands != NIL)
-		layout_execute_alter(published, commands);
+		table_shape_execute_alter(published, commands);
 }

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * layout.h
+ * table_shape.h
  *	  Columns and partitions: can a staged table's storage become that of the
  *	  published table?
  *
@@ -14,40 +14,40 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ETL_LAYOUT_H
-#define ETL_LAYOUT_H
+#ifndef ETL_TABLE_SHAPE_H
+#define ETL_TABLE_SHAPE_H
 
 #include "access/tupdesc.h"
 #include "etl.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 
-typedef enum LayoutFate
+typedef enum ColumnFate
 {
-	LAYOUT_KEPT,				/* the published table has it at this place */
-	LAYOUT_GONE,				/* it has had one that was dropped */
-	LAYOUT_DROPPED,				/* it has one that the step does not return */
-	LAYOUT_ADDED				/* new, at the end */
-} LayoutFate;
+	COLUMN_KEPT,				/* the published table has it at this place */
+	COLUMN_GONE,				/* it has had one that was dropped */
+	COLUMN_DROPPED,				/* it has one that the step does not return */
+	COLUMN_ADDED				/* new, at the end */
+} ColumnFate;
 
-typedef struct LayoutColumn
+typedef struct ShapeColumn
 {
-	LayoutFate	fate;
+	ColumnFate	fate;
 	char	   *name;
 	Oid			type;
 	int32		typmod;
 	Oid			collation;
-} LayoutColumn;
+} ShapeColumn;
 
-typedef struct Layout
+typedef struct TableShape
 {
 	Oid			published;
 	bool		replaces;		/* it cannot take over the storage, but is replaced */
 	Oid			model;			/* whose storage and settings the table itself gets */
 	List	   *heaps;			/* of Oid: the same for each partition, by remainder */
 	int			ncolumns;		/* of the table to be made, with gaps */
-	LayoutColumn *columns;
-} Layout;
+	ShapeColumn *columns;
+} TableShape;
 
 /*
  * How to make a table for these rows whose storage the published table can take
@@ -61,77 +61,77 @@ typedef struct Layout
  * is not, all are added at the end, and what the step does not return any more,
  * or not in that order, goes.
  */
-extern Layout *layout_plan(Oid published, TupleDesc rows, int partitions, List *key);
+extern TableShape *table_shape_plan(Oid published, TupleDesc rows, int partitions, List *key);
 
 /*
  * Raises dependent_objects_still_exist, and names them, where something depends
  * on a column that goes.
  */
-extern void layout_check_dependants(const Layout *layout);
+extern void table_shape_check_dependants(const TableShape *layout);
 
 /*
  * The same for a table that would have to be replaced by another one: where
  * something depends on the table, its partitions or one of their columns.
  */
-extern void layout_check_replaceable(Oid published);
+extern void table_shape_check_replaceable(Oid published);
 
 /* The columns for CREATE TABLE: of ColumnDef *.  Gaps have a column for now. */
-extern List *layout_columns(const Layout *layout);
+extern List *table_shape_columns(const TableShape *layout);
 
 /*
  * Puts into a CREATE TABLE where a published heap is stored, and its storage
  * parameters, which a table that is partitioned (create->partspec) cannot have.
  */
-extern void layout_storage(Oid published, CreateStmt *create);
+extern void table_shape_storage(Oid published, CreateStmt *create);
 
 /* Has the relation a column of this number that is not dropped? */
-extern bool layout_has_column(Oid relid, AttrNumber attnum);
+extern bool table_shape_has_column(Oid relid, AttrNumber attnum);
 
 /* The first partition of a table that is a heap; the table itself where it is one. */
-extern Oid	layout_first_heap(Oid relid);
+extern Oid	table_shape_first_heap(Oid relid);
 
 /*
- * Makes the gaps in the table and its partitions (relids: as steptable_define
+ * Makes the gaps in the table and its partitions (relids: as step_table_define
  * returns them), and gives their columns the storage, compression and statistics
  * settings of the published ones.
  */
-extern void layout_imitate(const Layout *layout, List *relids);
+extern void table_shape_imitate(const TableShape *layout, List *relids);
 
 /* Two heaps, or partitioned tables, that belong together. */
-typedef struct LayoutPair
+typedef struct TablePair
 {
 	Oid			published;
 	Oid			staged;
-} LayoutPair;
+} TablePair;
 
-typedef enum LayoutFit
+typedef enum ShapeFit
 {
-	LAYOUT_FITS,				/* storage can be exchanged */
-	LAYOUT_ALTER,				/* once layout_alter was called */
-	LAYOUT_REPLACE				/* no */
-} LayoutFit;
+	SHAPE_FITS,					/* storage can be exchanged */
+	SHAPE_ALTER,				/* once table_shape_alter was called */
+	SHAPE_REPLACE				/* no */
+} ShapeFit;
 
 /*
- * Compares them.  *pairs: of LayoutPair *, the tables themselves first, then
- * their partitions.  For LAYOUT_REPLACE the tables alone, whose columns are the same
+ * Compares them.  *pairs: of TablePair *, the tables themselves first, then
+ * their partitions.  For SHAPE_REPLACE the tables alone, whose columns are the same
  * under the same numbers as far as both have them; NIL where they are not.
  */
-extern LayoutFit layout_compare(Oid published, Oid staged, List **pairs);
+extern ShapeFit table_shape_compare(Oid published, Oid staged, List **pairs);
 
 /*
  * Drops and adds columns of the published table, which the caller has locked
  * with AccessExclusiveLock, until it fits.
  */
-extern void layout_alter(Oid published, Oid staged);
+extern void table_shape_alter(Oid published, Oid staged);
 
 /* Executes a statement that was parsed from this text. */
-extern void layout_execute_utility(Node *statement, const char *text);
+extern void table_shape_execute_utility(Node *statement, const char *text);
 
 /* One command for that: name and definition as it needs them, or NULL. */
-extern AlterTableCmd *layout_alter_command(AlterTableType subtype, const char *name,
-										   Node *definition);
+extern AlterTableCmd *table_shape_alter_command(AlterTableType subtype, const char *name,
+												Node *definition);
 
 /* ALTER TABLE with these commands (of AlterTableCmd *), on partitions too. */
-extern void layout_execute_alter(Oid relid, List *commands);
+extern void table_shape_execute_alter(Oid relid, List *commands);
 
-#endif							/* ETL_LAYOUT_H */
+#endif							/* ETL_TABLE_SHAPE_H */
