@@ -10,7 +10,7 @@
 CREATE TEMPORARY TABLE valid AS
 SELECT id, customer_id, category, amount
 FROM source_table
-WHERE amount >= 0 AND category IS NOT NULL;
+WHERE status = 'active';
 
 -- step: (cache, repartition = 4, repartition_by = 'customer_id')
 CREATE TABLE spending AS
@@ -21,7 +21,7 @@ GROUP BY customer_id, category;
 CREATE INDEX ON spending (customer_id);
 
 CREATE TABLE departments AS
-SELECT department, count(*) AS orders, sum(amount) AS total
+SELECT extra_info AS department, count(*) AS orders, sum(amount) AS total
 FROM valid JOIN lookup_table USING (category)
 GROUP BY department;
 

@@ -51,10 +51,10 @@ def stages_of(steps):
 
 
 def seed(server, here, rows):
-    """The example pipeline, read from the examples themselves."""
+    """The seed pipeline, from its definition."""
     lanes = {'extract_data': (1, 'a'), 'clean_data': (1, 'a'), 'aggregate_data': (2, 'a'), 'customer_stats': (2, 'b'),
              'enrich_data': (3, 'a'), 'final_output': (4, 'a'), 'report_data': (4, 'b')}
-    with open(f'{here}/../../examples/seed_pipeline.sql') as file:
+    with open(f'{here}/../works/seed_pipeline.sql') as file:
         definition = file.read()
     listing = server.sql(f"""BEGIN; {definition.replace('BEGIN;', '').replace('COMMIT;', '')};
         SELECT to_jsonb(m) - 'pipeline' - 'version' FROM etl.metadata m ORDER BY step_id; ROLLBACK""")

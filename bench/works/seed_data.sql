@@ -1,4 +1,4 @@
--- The source data of the example pipeline (examples/seed_data.sql), in any size:
+-- The source data of seed_pipeline.sql, in any size:
 -- the same rows for the same :rows.  Unlogged only because it is there faster.
 
 CREATE UNLOGGED TABLE source_table (
