@@ -14,10 +14,43 @@
 #include "utils/lsyscache.h"
 
 char *
+names_schema(Oid schema)
+{
+	char	   *name = get_namespace_name(schema);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("schema with OID %u does not exist", schema),
+				 errdetail("It was dropped meanwhile.")));
+	return name;
+}
+
+char *
+names_relation_if_any(Oid relid)
+{
+	return get_rel_name(relid);
+}
+
+char *
+names_relation(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid),
+				 errdetail("It was dropped meanwhile.")));
+	return name;
+}
+
+char *
 names_qualified(Oid relid)
 {
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
+	char	   *relation = names_relation(relid);
+
+	return quote_qualified_identifier(names_schema(get_rel_namespace(relid)), relation);
 }
 
 char *

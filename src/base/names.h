@@ -26,7 +26,17 @@ names_contain(const List *names, const char *name)
 	return false;
 }
 
-/* A relation's, with its schema, quoted where it must be; palloc'd. */
+/*
+ * The name of an object by its OID, palloc'd.  Somebody else may drop at any moment what we have
+ * the OID of, unless we hold a lock on it; then these raise undefined_schema or undefined_table,
+ * but names_relation_if_any returns NULL.  No other code of ours asks the server for such a name
+ * (test/floors refuses it): its functions return NULL, which is easily forgotten.
+ */
+extern char *names_schema(Oid schema);
+extern char *names_relation(Oid relid);
+extern char *names_relation_if_any(Oid relid);
+
+/* A relation's, with its schema, quoted where it must be; palloc'd.  Raises likewise. */
 extern char *names_qualified(Oid relid);
 
 /*

@@ -19,6 +19,7 @@
 #include "compat.h"
 #include "execute/plan_capture.h"
 
+#include "base/names.h"
 #include "commands/explain.h"
 #include "executor/executor.h"
 #include "executor/hashjoin.h"
@@ -117,7 +118,7 @@ plan_capture_check_tables(COMPAT_CHECK_PERMS_PARAMETERS)
 			list_member_oid(watch.lost, rte->relid))
 			ereport(ERROR,
 					(errcode(ERRCODE_ETL_OUTPUT_LOST),
-					 errmsg("the rows of table \"%s\" are lost", get_rel_name(rte->relid)),
+					 errmsg("the rows of table \"%s\" are lost", names_relation(rte->relid)),
 					 errdetail("A pipeline has made it as an unlogged table, and the server has crashed since."),
 					 errhint("Run that pipeline again first: see etl.output.")));
 	}

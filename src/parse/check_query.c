@@ -23,6 +23,7 @@
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "base/names.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
@@ -328,7 +329,7 @@ collate(Node *value, const Var *pk, const Var *fk)
 	form = (Form_pg_collation) GETSTRUCT(tuple);
 	clause = makeNode(CollateClause);
 	clause->arg = value;
-	clause->collname = list_make2(makeString(get_namespace_name(form->collnamespace)),
+	clause->collname = list_make2(makeString(names_schema(form->collnamespace)),
 								  makeString(pstrdup(NameStr(form->collname))));
 	clause->location = -1;
 	ReleaseSysCache(tuple);
@@ -348,7 +349,7 @@ keys_match(const char *pk_name, const Var *pk, const char *fk_name, const Var *f
 		elog(ERROR, "cache lookup failed for operator %u", op);
 	form = (Form_pg_operator) GETSTRUCT(tuple);
 	match = (Node *) makeA_Expr(AEXPR_OP,
-								list_make2(makeString(get_namespace_name(form->oprnamespace)),
+								list_make2(makeString(names_schema(form->oprnamespace)),
 										   makeString(pstrdup(NameStr(form->oprname)))),
 								operand(column_of("pk", pk_name), pk->vartype, form->oprleft),
 								collate(operand(column_of("fk", fk_name), fk->vartype,

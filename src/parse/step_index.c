@@ -11,6 +11,7 @@
 #include "parse/step_index.h"
 
 #include "access/xact.h"
+#include "base/names.h"
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_utilcmd.h"
@@ -78,8 +79,8 @@ step_index_check(const char *index)
 void
 step_index_build(Oid relid, const List *indexes)
 {
-	char	   *name = get_rel_name(relid);
-	char	   *schema = get_namespace_name(get_rel_namespace(relid));
+	char	   *name = names_relation(relid);
+	char	   *schema = names_schema(get_rel_namespace(relid));
 	ListCell   *cell;
 
 	/* functions in an index's expressions may read other tables */

@@ -192,7 +192,7 @@ append_collation(StringInfo sql, Oid referred, AttrNumber pk, Oid referring, Att
 		elog(ERROR, "cache lookup failed for collation %u", collations[0]);
 	form = (Form_pg_collation) GETSTRUCT(tuple);
 	appendStringInfo(sql, " COLLATE %s",
-					 quote_qualified_identifier(get_namespace_name(form->collnamespace),
+					 quote_qualified_identifier(names_schema(form->collnamespace),
 												NameStr(form->collname)));
 	ReleaseSysCache(tuple);
 }
@@ -210,7 +210,7 @@ append_match(StringInfo sql, Oid referred, Oid referring, const KeyColumns *colu
 	appendStringInfo(sql, "pk.%s", column_name(referred, columns->referred[i]));
 	append_collation(sql, referred, columns->referred[i], referring, columns->referring[i]);
 	appendStringInfo(sql, " OPERATOR(%s.%s) fk.%s",
-					 quote_identifier(get_namespace_name(operator->oprnamespace)),
+					 quote_identifier(names_schema(operator->oprnamespace)),
 					 NameStr(operator->oprname),
 					 column_name(referring, columns->referring[i]));
 	ReleaseSysCache(tuple);
@@ -294,8 +294,8 @@ check_persistence(Form_pg_constraint form, Oid referring, Oid referred)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 			 errmsg("foreign key \"%s\" of table \"%s\", which is logged, would refer to table \"%s\", which is not",
-					NameStr(form->conname), get_rel_name(form->conrelid),
-					get_rel_name(form->confrelid)),
+					NameStr(form->conname), names_relation(form->conrelid),
+					names_relation(form->confrelid)),
 			 errhint("Set persist of both steps to the same, or drop the foreign key.")));
 }
 
@@ -314,7 +314,7 @@ verify(Oid key, const List *pairs)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("foreign key \"%s\" of table \"%s\" has PERIOD, and cannot be verified",
-						NameStr(form->conname), get_rel_name(form->conrelid)),
+						NameStr(form->conname), names_relation(form->conrelid)),
 				 errhint("Drop it.")));
 	check_persistence(form, referring, referred);
 	key_columns(tuple, &columns);
@@ -329,8 +329,8 @@ verify(Oid key, const List *pairs)
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("foreign key \"%s\" of table \"%s\" would be violated: rows that it refers to are not in the new \"%s\"",
-						NameStr(form->conname), get_rel_name(form->conrelid),
-						get_rel_name(form->confrelid)),
+						NameStr(form->conname), names_relation(form->conrelid),
+						names_relation(form->confrelid)),
 				 may_see ? errdetail("One that is missing has the key (%s).", values) : 0,
 				 errhint("Remove the rows that refer to such, or drop the foreign key.")));
 }

@@ -49,6 +49,7 @@
 #include "table/copy_constraints.h"
 #include "table/index_match.h"
 #include "table/replace_check.h"
+#include "table/staging.h"
 #include "table/table_shape.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
@@ -90,7 +91,7 @@ publish_rename_indexes(Relation relation, Oid target)
 
 	foreach(lc, indexes)
 	{
-		char	   *name = get_rel_name(lfirst_oid(lc));
+		char	   *name = names_relation(lfirst_oid(lc));
 		char	   *other = name;
 		char		label[16];
 
@@ -365,7 +366,7 @@ publish_check_publications(Oid relid)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("table \"%s\" is in a publication, whose subscribers would not see its new rows",
-					get_rel_name(relid)),
+					names_relation(relid)),
 			 errhint("Take it out of the publication, or let a command step fill a table of your own that is in it.")));
 }
 
@@ -401,8 +402,11 @@ publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *ob
 	const char *name = task->output->process_name;
 	ShapeFit	fit;
 
+	staging_check_table(set->staging, task->output->relid, name);
 	if (!publish_lock_tree(set, task->output->relid, AccessExclusiveLock, false, obstacle))
 		return false;
+	/* once more: now nobody can change it */
+	staging_check_table(set->staging, task->output->relid, name);
 	task->old = publish_find_old(set, target, name);
 	if (!OidIsValid(task->old))
 		return true;
@@ -410,7 +414,7 @@ publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *ob
 	/* no lock, not even a short one, on what has become another's */
 	obstacle->relation = obstacle->table = task->old;
 	obstacle->mode = ShareUpdateExclusiveLock;
-	if (get_rel_name(task->old) == NULL)
+	if (names_relation_if_any(task->old) == NULL)
 		return false;			/* dropped since we looked */
 	if (!COMPAT_CLASS_OWNERCHECK(task->old, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
@@ -500,7 +504,7 @@ publish_pair_replaced(PublishTask *task, PublishObstacle *obstacle)
 
 		if (OidIsValid(twin->staged) &&
 			(!OidIsValid(twin->published) ||
-			 names_contain(task->own, get_rel_name(twin->published))))
+			 names_contain(task->own, names_relation(twin->published))))
 			task->declared = lappend_oid(task->declared, twin->staged);
 	}
 	return obstacle->stale == NULL;
@@ -516,7 +520,7 @@ publish_own_indexes(const PublishTask *task)
 	if (task->replaced != NIL)
 	{
 		foreach(lc, task->declared)
-			names = lappend(names, get_rel_name(lfirst_oid(lc)));
+			names = lappend(names, names_relation(lfirst_oid(lc)));
 		return names;
 	}
 	if (task->pairs == NIL)
@@ -524,7 +528,7 @@ publish_own_indexes(const PublishTask *task)
 		Relation	relation = table_open(task->output->relid, NoLock);
 
 		foreach(lc, RelationGetIndexList(relation))
-			names = lappend(names, get_rel_name(lfirst_oid(lc)));
+			names = lappend(names, names_relation(lfirst_oid(lc)));
 		table_close(relation, NoLock);
 		return names;
 	}
@@ -535,8 +539,8 @@ publish_own_indexes(const PublishTask *task)
 
 		if (!OidIsValid(twin->staged) || get_rel_relispartition(index))
 			continue;
-		if (!OidIsValid(twin->published) || names_contain(task->own, get_rel_name(index)))
-			names = lappend(names, get_rel_name(index));
+		if (!OidIsValid(twin->published) || names_contain(task->own, names_relation(index)))
+			names = lappend(names, names_relation(index));
 	}
 	return names;
 }

@@ -36,6 +36,7 @@ typedef struct PublishSet
 	int32		pipeline_id;
 	int64		run_id;
 	const char *target_schema;
+	Oid			staging;		/* the schema that the outputs are in */
 	List	   *outputs;		/* of PublishOutput * */
 
 	/*
@@ -76,7 +77,8 @@ typedef struct PublishObstacle
  * duplicate_table where a name is taken by a table that is not the pipeline's,
  * dependent_objects_still_exist where something depends on a table or a column that
  * would have to go, insufficient_privilege where the table belongs to another role,
- * and feature_not_supported where one would be replaced that has something that the
+ * what staging_check_table raises where a staged table has been changed, and
+ * feature_not_supported where one would be replaced that has something that the
  * other cannot have (replace_check_check_replaceable).
  */
 extern bool publish_prepare(PublishSet *set, PublishObstacle *obstacle);

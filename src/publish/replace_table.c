@@ -243,7 +243,7 @@ replica_identity(Oid from, const List *twins)
 				ereport(ERROR,
 						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						 errmsg("the replica identity of table \"%s\" needs index \"%s\", which the step does not ask for any more",
-								RelationGetRelationName(relation), get_rel_name(index))));
+								RelationGetRelationName(relation), names_relation(index))));
 		}
 	}
 	relation_close(relation, NoLock);
@@ -270,7 +270,7 @@ set_replica_identity(Oid relid, ReplicaIdentity identity)
 		identity.type = REPLICA_IDENTITY_NOTHING;
 	statement->identity_type = identity.type;
 	if (identity.type == REPLICA_IDENTITY_INDEX)
-		statement->name = get_rel_name(identity.index);
+		statement->name = names_relation(identity.index);
 	execute_one(relid, AT_ReplicaIdentity, NULL, (Node *) statement);
 }
 
@@ -305,13 +305,13 @@ carry_indexes(Replacement *succession, const List *twins, const List *own)
 		carry_comment(twin->published, 0, twin->staged, 0);
 		relation_attrs_copy_columns(twin->published, twin->staged);
 		if (get_index_isclustered(twin->published))
-			execute_one(succession->to, AT_ClusterOn, get_rel_name(twin->staged), NULL);
-		if (!names_contain(own, get_rel_name(twin->published)))
+			execute_one(succession->to, AT_ClusterOn, names_relation(twin->staged), NULL);
+		if (!names_contain(own, names_relation(twin->published)))
 		{
 			NamedIndex *named = palloc(sizeof(NamedIndex));
 
 			named->index = twin->staged;
-			named->name = get_rel_name(twin->published);
+			named->name = names_relation(twin->published);
 			succession->indexes = lappend(succession->indexes, named);
 		}
 	}
@@ -426,7 +426,7 @@ replace_table_finish(Replacement *succession)
 	{
 		NamedIndex *named = lfirst(lc);
 
-		if (strcmp(get_rel_name(named->index), named->name) != 0)
+		if (strcmp(names_relation(named->index), named->name) != 0)
 			RenameRelationInternal(named->index, named->name, true, true);
 	}
 	CommandCounterIncrement();

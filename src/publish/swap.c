@@ -26,6 +26,7 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "base/names.h"
 #include "catalog/dependency.h"
 #include "catalog/heap.h"
 #include "catalog/indexing.h"
@@ -323,7 +324,7 @@ move_index(ClassRows *rows, Oid index, const TablePair *pair)
 	HeapTuple	tuple = SearchSysCacheCopy1(INDEXRELID, ObjectIdGetDatum(index));
 	Oid			target = get_rel_namespace(pair->published);
 	Form_pg_class form;
-	char	   *name = get_rel_name(index);
+	char	   *name = names_relation(index);
 	char	   *other = name;
 
 	if (!HeapTupleIsValid(tuple))

@@ -19,6 +19,7 @@
 
 #include "access/xact.h"
 #include "base/lock.h"
+#include "base/names.h"
 #include "metastore/catalog.h"
 #include "publish/publish.h"
 #include "run/resume.h"
@@ -139,6 +140,7 @@ publisher_try_publish(RunState *run, bool patient, PublishObstacle *obstacle)
 
 	run_state_begin(run);
 	memset(obstacle, 0, sizeof(*obstacle));
+	(void) staging_name(run->staging);	/* raises the error where it is gone */
 
 	/* tables that are not kept, and that somebody was reading when they should go */
 	for (int i = 0; i < run->graph->nsteps; i++)
@@ -156,6 +158,7 @@ publisher_try_publish(RunState *run, bool patient, PublishObstacle *obstacle)
 	set.pipeline_id = run->pipeline->id;
 	set.run_id = run->run_id;
 	set.target_schema = run->pipeline->target_schema;
+	set.staging = run->staging;
 	set.outputs = publisher_outputs(run);
 	if (patient)
 		set.wait = publisher_wait_for_lock;
@@ -197,7 +200,7 @@ publisher_table_name(const RunState *run, Oid table)
 	Oid			schema = get_rel_namespace(table);
 
 	return quote_qualified_identifier(schema == run->staging ? run->pipeline->target_schema :
-									  get_namespace_name(schema), get_rel_name(table));
+									  names_schema(schema), names_relation(table));
 }
 
 /* Would publishing have to wait for a session that waits for us? */
@@ -209,7 +212,7 @@ publisher_check_blocker(RunState *run, const PublishObstacle *obstacle)
 	int			npids = run_state_waiting_sessions(run, &pids);
 	LockQueued *queue;
 	int			nqueued = lock_pipeline_queue(run->pipeline->id, &queue);
-	char	   *name = get_rel_name(obstacle->table);
+	char	   *name = names_relation_if_any(obstacle->table);
 
 	if (name == NULL)
 		return;					/* dropped meanwhile, or nothing blocks us */
@@ -242,7 +245,7 @@ publisher_check_publish_timeout(RunState *run, TimestampTz since,
 								const PublishObstacle *obstacle)
 {
 	int			timeout = run->request->settings.publish_timeout_ms;
-	char	   *name = get_rel_name(obstacle->table);
+	char	   *name = names_relation_if_any(obstacle->table);
 	char	   *holders;
 
 	if (timeout == 0 || name == NULL ||
@@ -292,7 +295,7 @@ publisher_run(RunState *run)
 		publisher_check_publish_timeout(run, since, &obstacle);
 		/* it comes back soon: be there before it */
 		hurry = delay == PUBLISH_RETRY_MAX_MS && lock_cancel_autovacuum(obstacle.relation);
-		if (delay == PUBLISH_RETRY_MAX_MS && !told && get_rel_name(obstacle.table) != NULL)
+		if (delay == PUBLISH_RETRY_MAX_MS && !told && names_relation_if_any(obstacle.table) != NULL)
 		{
 			told = true;
 			run_state_tell(run, REQUEST_NOTICE, 0,

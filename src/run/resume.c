@@ -148,6 +148,8 @@ resume_load(RunState *run, const PastRun *past)
 		if ((*found)->kind != ETL_STEP_QUERY)
 			continue;
 		step->relid = get_relname_relid((*found)->process_name, run->staging);
+		if (OidIsValid(step->relid))
+			staging_check_table(run->staging, step->relid, (*found)->process_name);
 		if (OidIsValid(step->relid) && !past->survived && !staging_table_is_logged(step->relid))
 			step->relid = InvalidOid;
 	}

@@ -32,6 +32,7 @@
 
 #include "access/xact.h"
 #include "base/guc.h"
+#include "base/names.h"
 #include "base/security.h"
 #include "base/session.h"
 #include "common/pg_prng.h"
@@ -54,6 +55,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
+#include "table/staging.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -168,7 +170,7 @@ worker_resolve(const char *schema, const char *name, bool created, void *arg)
 		attempt->reads_partitions = true;
 	if (!run_shmem_is_selected(worker_run, step_id))
 		return worker_pipeline->target_schema;
-	return get_namespace_name(worker_run->staging);
+	return staging_name(worker_run->staging);
 }
 
 /* In checks the step's own name means the table that it has just made. */
@@ -179,7 +181,7 @@ worker_resolve_in_check(const char *schema, const char *name, bool created, void
 
 	if (strcmp(name, attempt->step->process_name) == 0 &&
 		(schema == NULL || strcmp(schema, worker_pipeline->target_schema) == 0))
-		return get_namespace_name(worker_run->staging);
+		return staging_name(worker_run->staging);
 	return worker_resolve(schema, name, created, arg);
 }
 
@@ -190,7 +192,7 @@ worker_set_search_path(void)
 	StringInfoData path;
 
 	initStringInfo(&path);
-	appendStringInfoString(&path, quote_identifier(get_namespace_name(worker_run->staging)));
+	appendStringInfoString(&path, quote_identifier(staging_name(worker_run->staging)));
 	appendStringInfo(&path, ", %s", quote_identifier(worker_pipeline->target_schema));
 	if (worker_pipeline->search_path[0] != '\0')
 		appendStringInfo(&path, ", %s", worker_pipeline->search_path);
@@ -696,6 +698,7 @@ worker_before_other_run(void)
 {
 	if (worker_run == NULL || worker_run->holder.pid == 0)
 		return;
+	pg_read_barrier();			/* proc was written before pid */
 	pg_atomic_write_u32(&worker_run->holder.give_way, 1);
 	SetLatch(&worker_run->holder.proc->procLatch);
 }
@@ -754,8 +757,7 @@ etl_worker_main(Datum arg)
 				return;			/* the coordinator starts a fresh process */
 			continue;
 		}
-		if (pg_atomic_read_u32(&worker_run->over) != 0 ||
-			pg_atomic_read_u32(&slot->retire) != 0)
+		if (pg_atomic_read_u32(&worker_run->over) != 0)
 			return;
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, 0, PG_WAIT_EXTENSION);

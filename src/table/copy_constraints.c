@@ -16,6 +16,7 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "base/names.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
@@ -364,8 +365,8 @@ create_statistics(Oid statistics, Oid staged)
 	CreateStatsStmt *create = castNode(CreateStatsStmt, raw->stmt);
 
 	create->defnames = NIL;
-	create->relations = list_make1(makeRangeVar(get_namespace_name(get_rel_namespace(staged)),
-												get_rel_name(staged), -1));
+	create->relations = list_make1(makeRangeVar(names_schema(get_rel_namespace(staged)),
+												names_relation(staged), -1));
 	table_shape_execute_utility((Node *) create, text);
 	copy_target(statistics, llast_oid(statistics_of(staged)));
 }

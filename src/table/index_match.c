@@ -311,7 +311,7 @@ static void
 build_one(Oid published, Oid staged, const AttrMap *map, bool replaces)
 {
 	ObjectAddress address;
-	char	   *table = get_rel_name(staged);
+	char	   *table = names_relation(staged);
 	Relation	relation = index_open(published, AccessShareLock);
 	ErrorContextCallback callback;
 	IndexStmt  *index;
@@ -321,11 +321,11 @@ build_one(Oid published, Oid staged, const AttrMap *map, bool replaces)
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 
-	index = generateClonedIndexStmt(makeRangeVar(get_namespace_name(get_rel_namespace(staged)),
+	index = generateClonedIndexStmt(makeRangeVar(names_schema(get_rel_namespace(staged)),
 												 table, -1),
 									relation, map, NULL);
 	index_close(relation, AccessShareLock);
-	index->idxname = free_name(get_rel_name(published), get_rel_namespace(staged));
+	index->idxname = free_name(names_relation(published), get_rel_namespace(staged));
 	index->idxcomment = NULL;
 	if (!replaces && index->excludeOpNames == NIL)
 	{
@@ -483,7 +483,7 @@ pair_partitions(const List *pairs, const IndexPair *parent, List **twins)
 				ereport(ERROR,
 						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						 errmsg("index \"%s\" is not valid, because not all partitions have it",
-								get_rel_name(parent->published)),
+								names_relation(parent->published)),
 						 errhint("Drop it, or create and attach the missing indexes.")));
 		}
 		if (OidIsValid(parent->staged))

@@ -115,7 +115,7 @@ is_part(const Replaced *table, Form_pg_depend depend)
 			return true;
 		case RELKIND_INDEX:
 		case RELKIND_PARTITIONED_INDEX:
-			return names_contain(table->own, get_rel_name(depend->objid)) &&
+			return names_contain(table->own, names_relation(depend->objid)) &&
 				!OidIsValid(get_index_constraint(depend->objid));
 		default:
 			return get_rel_relispartition(depend->objid);
@@ -346,13 +346,13 @@ note_foreign_keys(Replaced *table)
 			note(table, psprintf("foreign key %s, as role %s may not refer to table %s",
 								 quote_identifier(NameStr(form->conname)),
 								 quote_identifier(GetUserNameFromId(GetUserId(), false)),
-								 quote_identifier(get_rel_name(form->confrelid))));
+								 quote_identifier(names_relation(form->confrelid))));
 		/* a partitioned table counts as logged, whatever its partitions are */
 		if (table->partitioned && form->confrelid != form->conrelid &&
 			get_rel_persistence(form->confrelid) != RELPERSISTENCE_PERMANENT)
 			note(table, psprintf("foreign key %s to table %s, which is not logged, with partitions",
 								 quote_identifier(NameStr(form->conname)),
-								 quote_identifier(get_rel_name(form->confrelid))));
+								 quote_identifier(names_relation(form->confrelid))));
 		if (table->partitioned && !form->convalidated && !COMPAT_PARTITIONED_MAY_HAVE_INVALID_KEYS)
 			note(table, psprintf("foreign key %s, which is NOT VALID, with partitions",
 								 quote_identifier(NameStr(form->conname))));

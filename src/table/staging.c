@@ -17,8 +17,10 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "base/names.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
@@ -45,9 +47,21 @@
 #define STAGING_DROP_BATCH		200
 
 static void
-staging_name(int32 pipeline_id, char *name)
+staging_make_name(int32 pipeline_id, char *name)
 {
 	snprintf(name, NAMEDATALEN, "pg_etl_staging_%d", pipeline_id);
+}
+
+char *
+staging_name(Oid staging)
+{
+	if (!SearchSysCacheExists1(NAMESPACEOID, ObjectIdGetDatum(staging)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("the schema in which the run builds its tables is gone"),
+				 errdetail("Schema with OID %u has been dropped since the run began.", staging),
+				 errhint("What the run has made went with it: start another one with etl.run.")));
+	return names_schema(staging);
 }
 
 Oid
@@ -55,7 +69,7 @@ staging_find(int32 pipeline_id)
 {
 	char		name[NAMEDATALEN];
 
-	staging_name(pipeline_id, name);
+	staging_make_name(pipeline_id, name);
 	return get_namespace_oid(name, true);
 }
 
@@ -209,6 +223,74 @@ staging_drop_all(int32 pipeline_id)
 					PERFORM_DELETION_INTERNAL | PERFORM_DELETION_QUIETLY);
 }
 
+static void
+staging_raise_changed(const char *process_name, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the table of step \"%s\" is not what the step has made", process_name),
+			 errdetail("%s", what),
+			 errhint("What a run has made must not be changed before it is published: start another run.")));
+}
+
+/* Has a row of it fewer columns than the table, so that it takes their values from the catalog? */
+static bool
+staging_has_missing_values(Relation relation)
+{
+	TupleDesc	desc = RelationGetDescr(relation);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		if (TupleDescAttr(desc, i)->atthasmissing)
+			return true;
+	}
+	return false;
+}
+
+void
+staging_check_table(Oid staging, Oid relid, const char *process_name)
+{
+	List	   *relids;
+	ListCell   *lc;
+
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		staging_raise_changed(process_name, "It has been dropped.");
+	relids = find_all_inheritors(relid, NoLock, NULL);
+	foreach(lc, relids)
+	{
+		Relation	relation = try_relation_open(lfirst_oid(lc), AccessShareLock);
+		bool		root = lfirst_oid(lc) == relid;
+		const char *what = NULL;
+
+		if (relation == NULL)
+			staging_raise_changed(process_name, root ? "It has been dropped." :
+								  "A partition of it has been dropped.");
+		if (RelationGetNamespace(relation) != staging)
+			what = "It has been moved to another schema.";
+		else if (root && strcmp(RelationGetRelationName(relation), process_name) != 0)
+			what = "It has been renamed.";
+		else if (relation->rd_rel->relowner != GetUserId())
+			what = "It has got another owner.";
+		else if (relation->rd_rel->relkind != RELKIND_RELATION &&
+				 !(root && relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE))
+			what = "Something else has got its name.";
+		else if (relation->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+			what = "A temporary table has got its name.";
+		else if (relation->rd_rel->relispartition == root ||
+				 (relation->rd_rel->relkind == RELKIND_RELATION && root && list_length(relids) > 1) ||
+				 (root && has_superclass(relid)))
+			what = "It has been made part of another table, or another of it.";
+		else if (relation->rd_rel->relhasrules)
+			what = "It has got a rule.";
+		else if (staging_has_missing_values(relation))
+			what = "A column has been added to it that its rows have no value of.";
+		relation_close(relation, AccessShareLock);
+		if (what != NULL)
+			staging_raise_changed(process_name, what);
+	}
+	list_free(relids);
+}
+
 bool
 staging_table_is_logged(Oid relid)
 {
@@ -303,7 +385,7 @@ staging_create(int32 pipeline_id, Oid owner)
 	char		name[NAMEDATALEN];
 	Oid			staging;
 
-	staging_name(pipeline_id, name);
+	staging_make_name(pipeline_id, name);
 
 	StartTransactionCommand();
 	staging = get_namespace_oid(name, true);

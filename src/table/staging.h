@@ -21,6 +21,12 @@
  */
 extern Oid	staging_create(int32 pipeline_id, Oid owner);
 
+/*
+ * The schema's name, palloc'd.  Raises undefined_schema where it is gone: the run that builds in it
+ * cannot go on.
+ */
+extern char *staging_name(Oid staging);
+
 /* The pipeline's schema; InvalidOid if there is none. */
 extern Oid	staging_find(int32 pipeline_id);
 
@@ -38,6 +44,15 @@ extern bool staging_try_drop(Oid staging);
 
 /* Drops the schema, if it is there, with all that is in it, in this transaction. */
 extern void staging_drop_all(int32 pipeline_id);
+
+/*
+ * Raise an error unless the table is what the run's step has made, so that its storage can change
+ * hands: it is there, in the run's schema and under the step's name, of the current user's; it, and
+ * each partition of it, is a table of that user's, with no rules, no parent but the table itself,
+ * and no column whose value is missing in its rows (ALTER TABLE ADD COLUMN ... DEFAULT writes none).
+ * People, and steps, can do all of that to it.  Without a lock on it the answer holds for now.
+ */
+extern void staging_check_table(Oid staging, Oid relid, const char *process_name);
 
 /* Are the table and all of its partitions logged, so that a crash leaves their rows? */
 extern bool staging_table_is_logged(Oid relid);

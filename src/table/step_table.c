@@ -15,6 +15,7 @@
 #include "table/step_table.h"
 
 #include "access/xact.h"
+#include "base/names.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
@@ -71,7 +72,7 @@ columns_of(TupleDesc desc)
 static RangeVar *
 table_name(const StepTable *table, const char *name)
 {
-	return makeRangeVar(get_namespace_name(table->schema), pstrdup(name), -1);
+	return makeRangeVar(names_schema(table->schema), pstrdup(name), -1);
 }
 
 /*

@@ -672,8 +672,8 @@ table_shape_execute_alter(Oid relid, List *commands)
 	AlterTableStmt *alter = makeNode(AlterTableStmt);
 	AlterTableUtilityContext context = {0};
 
-	alter->relation = makeRangeVar(get_namespace_name(get_rel_namespace(relid)),
-								   get_rel_name(relid), -1);
+	alter->relation = makeRangeVar(names_schema(get_rel_namespace(relid)),
+								   names_relation(relid), -1);
 	alter->cmds = commands;
 	alter->objtype = OBJECT_TABLE;
 

@@ -200,7 +200,7 @@ sub worker_sql
 sub last_run
 {
 	my ($node, $columns) = @_;
-	return one($node, "SELECT $columns FROM etl.run_log ORDER BY run_id DESC LIMIT 1");
+	return one($node, "SELECT $columns FROM etl.run_log ORDER BY run_id DESC NULLS LAST LIMIT 1");
 }
 
 # "a/1 SUCCESS, b/1 FAILED" for the last run
