@@ -641,6 +641,16 @@ JOIN etl.pipeline_data p ON p.pipeline_id = d.pipeline_id
 LEFT JOIN pg_class c ON c.oid = d.relid
 WHERE p.dropped_at IS NULL AND pg_has_role(p.owner, 'USAGE');
 
+-- Sessions that wait for the processes of a run: each shows that by a lock of its own kind, whose
+-- objsubid is LOCK_CLASS_QUEUED (lock.c) as an int2.
+CREATE VIEW etl.queued AS
+SELECT l.pid, a.query_start AS start_time, l.classid::int8::int4 AS pipeline_id,
+       'waits until the server has free background workers' AS reason
+FROM pg_catalog.pg_locks l
+JOIN pg_catalog.pg_database d ON d.oid = l.database AND d.datname = pg_catalog.current_database()
+LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.objsubid = -6395;
+
 CREATE VIEW etl.run_log WITH (security_barrier) AS
 SELECT r.run_id,
        p.pipeline,
@@ -656,7 +666,13 @@ SELECT r.run_id,
        r.pid,
        r.resumes,
        r.two_instants
-FROM etl.run_data r
+FROM (SELECT run_id, pipeline_id, version, requested_by, start_time, end_time, status,
+             error_message, params, steps, step_count, pid, resumes, two_instants
+      FROM etl.run_data
+      UNION ALL
+      SELECT NULL, pipeline_id, NULL, NULL, start_time, NULL, 'QUEUED',
+             reason, NULL, NULL, NULL, pid, NULL, NULL
+      FROM etl.queued) r
 JOIN etl.pipeline_data p ON p.pipeline_id = r.pipeline_id
 WHERE pg_has_role(p.owner, 'USAGE');
 
@@ -728,9 +744,15 @@ SELECT r.run_id,
        a.skipped,
        r.step_count - a.done - a.running - a.failed - a.skipped AS waiting,
        a.running_steps
-FROM etl.run_data r
+FROM (SELECT run_id, pipeline_id, version, start_time, status, step_count
+      FROM etl.run_data
+      WHERE status = 'RUNNING'
+      UNION ALL
+      SELECT NULL, pipeline_id, NULL, start_time, 'QUEUED', NULL
+      FROM etl.queued) r
 JOIN etl.pipeline_data p ON p.pipeline_id = r.pipeline_id
-CROSS JOIN LATERAL etl.run_status(r.run_id, r.status) AS t(status)
+CROSS JOIN LATERAL (
+    SELECT CASE r.status WHEN 'RUNNING' THEN etl.run_status(r.run_id, r.status) ELSE r.status END) AS t(status)
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE n.status = 'SUCCESS')::int AS done,
            count(*) FILTER (WHERE n.status = 'RUNNING')::int AS running,
@@ -742,8 +764,7 @@ CROSS JOIN LATERAL (
           FROM etl.attempt_data d
           WHERE d.run_id = r.run_id
           ORDER BY d.step_id, d.attempt DESC) n) a
-WHERE r.status = 'RUNNING'
-  AND t.status IN ('RUNNING', 'UNKNOWN')
+WHERE t.status IN ('QUEUED', 'RUNNING', 'UNKNOWN')
   AND pg_has_role(p.owner, 'USAGE');
 
 -- Who has what: nobody has anything but what is said here, also where ALTER
@@ -815,7 +836,7 @@ COMMENT ON COLUMN etl.output.table_size IS 'bytes, with everything that belongs 
 
 COMMENT ON VIEW etl.run_log IS 'The runs of the visible pipelines, dropped ones included.';
 COMMENT ON COLUMN etl.run_log.status IS
-'RUNNING, SUCCESS, FAILED, CANCELLED, CRASHED (its processes are gone without having said how it ended), UNKNOWN (on a standby: perhaps running)';
+'QUEUED (a session waits until the server has free background workers for it: the run has no number yet), RUNNING, SUCCESS, FAILED, CANCELLED, CRASHED (its processes are gone without having said how it ended), UNKNOWN (on a standby: perhaps running)';
 COMMENT ON COLUMN etl.run_log.end_time IS 'NULL while it runs; for a crashed run the last thing that is known of it';
 COMMENT ON COLUMN etl.run_log.steps IS 'the selection that was asked for; NULL: all steps';
 COMMENT ON COLUMN etl.run_log.step_count IS 'how many steps that selects';
@@ -857,7 +878,7 @@ COMMENT ON COLUMN etl.check_log.tested_at IS 'when the check had been tested';
 
 COMMENT ON VIEW etl.progress IS
 'How far the runs of the visible pipelines are that are on now.  Each selected step is counted once, as what its newest attempt says.';
-COMMENT ON COLUMN etl.progress.status IS 'RUNNING; UNKNOWN on a standby';
+COMMENT ON COLUMN etl.progress.status IS 'RUNNING; UNKNOWN on a standby; QUEUED: waits for free background workers, and has no number yet';
 COMMENT ON COLUMN etl.progress.elapsed IS 'since the run was started';
 COMMENT ON COLUMN etl.progress.steps IS 'how many steps the run has';
 COMMENT ON COLUMN etl.progress.failed IS 'for good: without those that wait for another attempt';

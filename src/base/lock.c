@@ -43,6 +43,8 @@
 #define LOCK_CLASS_PIPELINE		0xE701
 #define LOCK_CLASS_RUN			0xE702
 #define LOCK_CLASS_CALLER		0xE703
+#define LOCK_CLASS_ADMISSION	0xE704	/* of no database */
+#define LOCK_CLASS_QUEUED		0xE705
 
 /*
  * How a run is waited for: until it ends, or for some time.  Both conflict with
@@ -85,6 +87,73 @@ lock_pipeline_in_transaction(int32 pipeline_id)
 
 	lock_pipeline_tag(&tag, pipeline_id);
 	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+static void
+lock_admission_tag(LOCKTAG *tag)
+{
+	SET_LOCKTAG_ADVISORY(*tag, InvalidOid, 0, 0, LOCK_CLASS_ADMISSION);
+}
+
+bool
+lock_admission_try(void)
+{
+	LOCKTAG		tag;
+
+	lock_admission_tag(&tag);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+lock_admission(int timeout_ms)
+{
+	int			lock_timeout = LockTimeout;
+	LOCKTAG		tag;
+
+	lock_admission_tag(&tag);
+	LockTimeout = timeout_ms;
+	PG_TRY();
+	{
+		(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	}
+	PG_FINALLY();
+	{
+		LockTimeout = lock_timeout;
+	}
+	PG_END_TRY();
+}
+
+void
+lock_admission_release(void)
+{
+	LOCKTAG		tag;
+
+	lock_admission_tag(&tag);
+	(void) LockRelease(&tag, ExclusiveLock, false);
+}
+
+static void
+lock_queued_tag(LOCKTAG *tag, int32 pipeline_id)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) pipeline_id, 0, LOCK_CLASS_QUEUED);
+}
+
+void
+lock_show_queued(int32 pipeline_id)
+{
+	LOCKTAG		tag;
+
+	lock_queued_tag(&tag, pipeline_id);
+	(void) LockAcquire(&tag, ShareLock, false, false);
+}
+
+void
+lock_hide_queued(int32 pipeline_id)
+{
+	LOCKTAG		tag;
+
+	lock_queued_tag(&tag, pipeline_id);
+	(void) LockRelease(&tag, ShareLock, false);
 }
 
 /* A run's number is its coordinator's own, so nobody else holds this lock. */

@@ -31,6 +31,26 @@ extern bool lock_pipeline_in_transaction(int32 pipeline_id);
  */
 extern void lock_release(int32 pipeline_id, int64 run_id);
 
+/*
+ * Take the lock of the whole server under which a session gets a run its first processes: one run
+ * at a time, in the order in which they have asked.  It is the current transaction's, so an error
+ * gives it back, too; lock_admission_release does so earlier.
+ *
+ * lock_admission_try returns false if it is not free, or others wait for it.  lock_admission waits
+ * for it, interruptibly, at most timeout_ms (0: without a limit), and raises lock_not_available
+ * after that; the session's lock_timeout does not count.
+ */
+extern bool lock_admission_try(void);
+extern void lock_admission(int timeout_ms);
+extern void lock_admission_release(void);
+
+/*
+ * Show, until the end of the transaction or lock_hide_queued, that this session waits for processes
+ * for a run of the pipeline: private.queued reads it from pg_locks.
+ */
+extern void lock_show_queued(int32 pipeline_id);
+extern void lock_hide_queued(int32 pipeline_id);
+
 /* The process that holds the lock; 0 if there is none.  Takes no lock itself. */
 extern int	lock_pipeline_holder(int32 pipeline_id);
 extern int	lock_run_holder(int64 run_id);

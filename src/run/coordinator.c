@@ -3,6 +3,7 @@
  * coordinator.c
  *	  The process that owns a run, from its birth to its end.
  *
+ *	  being staffed				the processes that it cannot do without
  *	  waiting for its turn		the caller's transaction, the pipeline's lock
  *	  beginning					checks, staging schema, the run's row
  *	  stepping					scheduler.c, until no step is left
@@ -34,6 +35,7 @@
 #include "metastore/catalog.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
+#include "run/process.h"
 #include "run/publisher.h"
 #include "run/resume.h"
 #include "run/run_state.h"
@@ -46,7 +48,28 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+/* How long to wait before asking again for a worker slot. */
+#define COORDINATOR_SLOT_RETRY_MS	200
+
 /* ---- waiting for its turn, beginning ---- */
+
+/*
+ * Get the processes that the run cannot do without.  The session that launches the run lets no
+ * other one get any meanwhile, and it is the one that loses its patience.
+ */
+static void
+coordinator_get_staff(RunState *run)
+{
+	run_state_allow_interrupts();
+	while (!process_reserve())
+	{
+		run_state_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												   COORDINATOR_SLOT_RETRY_MS));
+		CHECK_FOR_INTERRUPTS();
+	}
+	run_state_forbid_interrupts();
+	request_settle(run->server, true);
+}
 
 /*
  * The caller's transaction must have committed.  If it did not, there is no run
@@ -70,6 +93,15 @@ coordinator_wait_for_commit(RunState *run)
 		proc_exit(0);
 }
 
+/* The run_timeout counts from the call, so what the run has waited for counts, too. */
+static TimestampTz
+coordinator_deadline(const RunRequest *request)
+{
+	if (request->run_timeout_ms == 0)
+		return DT_NOEND;
+	return TimestampTzPlusMilliseconds(request->requested_at, request->run_timeout_ms);
+}
+
 /* Returns false where another run is on and this one shall be skipped. */
 static bool
 coordinator_take_turn(RunState *run, const char *pipeline)
@@ -85,6 +117,7 @@ coordinator_take_turn(RunState *run, const char *pipeline)
 	run_state_allow_interrupts();
 	free = lock_pipeline(id, wait);
 	run_state_forbid_interrupts();
+	run_state_disarm_deadline();
 	if (caller != 0)
 		lock_caller_release(caller);
 	CommitTransactionCommand();
@@ -173,10 +206,7 @@ coordinator_insert_run(RunState *run)
 					psprintf("%s run " INT64_FORMAT, ETL_EXTENSION_NAME, run->run_id),
 					PGC_USERSET, PGC_S_OVERRIDE);
 	run->started = GetCurrentTimestamp();
-	run->deadline = DT_NOEND;
-	if (run->pipeline->run_timeout_ms != CATALOG_NO_TIMEOUT)
-		run->deadline = TimestampTzPlusMilliseconds(run->started,
-													run->pipeline->run_timeout_ms);
+	run->deadline = coordinator_deadline(run->request);
 }
 
 static void
@@ -222,6 +252,8 @@ coordinator_share(RunState *run)
 		for (int i = 0; i < run->request->nancestors; i++)
 			run->shared->waiting[run->shared->nwaiting++] = run->request->ancestors[i];
 	}
+	if (run->ninstant == 0)
+		process_dismiss(PROCESS_SNAPSHOT_HOLDER);
 	run->pool = pool_create(run->shared, segment);
 	run->holder = snapshot_holder_create(run->shared, segment);
 }
@@ -258,9 +290,12 @@ static void
 coordinator_refuse(RunState *run, ErrorData *error)
 {
 	RequestMessage answer = {0};
-	bool		cancelled = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
+	bool		timed_out = run_state_deadline_has_passed();
+	bool		cancelled = !timed_out && error->sqlerrcode == ERRCODE_QUERY_CANCELED;
 
-	if (cancelled)
+	if (timed_out && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		error->message = pstrdup("the run was stopped by its pipeline's run_timeout before it began");
+	else if (cancelled)
 	{
 		error->sqlerrcode = ERRCODE_ETL_RUN_CANCELLED;
 		error->message = pstrdup("the run was cancelled before it began");
@@ -275,6 +310,7 @@ coordinator_refuse(RunState *run, ErrorData *error)
 	answer.hint = error->hint;
 	answer.context = error->context;
 	request_send(run->server, &answer);
+	request_settle(run->server, false);
 
 	coordinator_log_unbegun(run, cancelled ? ETL_RUN_CANCELLED : ETL_RUN_FAILED,
 							error->message);
@@ -290,6 +326,7 @@ coordinator_begin_run(RunState *run)
 	{
 		Pipeline   *pipeline;
 
+		coordinator_get_staff(run);
 		coordinator_wait_for_commit(run);
 
 		StartTransactionCommand();
@@ -303,6 +340,7 @@ coordinator_begin_run(RunState *run)
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("the pipeline was dropped before its run could start")));
 
+		run_state_arm_deadline(coordinator_deadline(run->request));
 		if (coordinator_take_turn(run, pipeline->name))
 		{
 			coordinator_load(run);
@@ -333,6 +371,7 @@ coordinator_begin_run(RunState *run)
 		ErrorData  *error;
 
 		run_state_forbid_interrupts();
+		run_state_disarm_deadline();
 		MemoryContextSwitchTo(run->context);
 		error = CopyErrorData();
 		FlushErrorState();
@@ -466,14 +505,12 @@ etl_coordinator_main(Datum arg)
 {
 	RunState   *run;
 	MemoryContext context;
-	Oid			database;
-	Oid			owner;
+	CoordinatorStart start;
 
 	run_state_catch_signals();
 	BackgroundWorkerUnblockSignals();
 
-	memcpy(&database, MyBgworkerEntry->bgw_extra, sizeof(Oid));
-	memcpy(&owner, MyBgworkerEntry->bgw_extra + sizeof(Oid), sizeof(Oid));
+	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
 
 	context = AllocSetContextCreate(TopMemoryContext, "etl run", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
@@ -481,11 +518,11 @@ etl_coordinator_main(Datum arg)
 	run->context = context;
 	run->tick_context = AllocSetContextCreate(context, "etl tick", ALLOCSET_DEFAULT_SIZES);
 	run->verdict = ETL_RUN_RUNNING;
-	run->server = request_attach(DatumGetUInt32(arg), &run->request);
+	run->server = request_attach(start.request, &run->request);
 	if (run->server == NULL)
 		return;					/* the caller has gone */
 
-	BackgroundWorkerInitializeConnectionByOid(database, owner, security_worker_flags());
+	BackgroundWorkerInitializeConnectionByOid(start.database, start.owner, security_worker_flags());
 	session_pin_settings();
 	/* meant for tables; its signal would look like one that cancels the run */
 	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
@@ -499,5 +536,7 @@ etl_coordinator_main(Datum arg)
 		return;					/* too early to send us a signal */
 
 	coordinator_run(run);
+	process_dismiss(PROCESS_SNAPSHOT_HOLDER);
+	process_dismiss(PROCESS_WORKER);
 	request_drain(run->server);
 }

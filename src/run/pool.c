@@ -26,6 +26,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "run/process.h"
 #include "run/worker.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -101,33 +102,20 @@ pool_start_worker(Pool *pool, int i)
 	PoolWorker *worker = &pool->workers[i];
 	MemoryContext oldcontext;
 	WorkerStart start;
-	BackgroundWorker registration;
+	char		name[BGW_MAXLEN];
 	bool		registered;
 
-	memset(&registration, 0, sizeof(registration));
-	registration.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	registration.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	registration.bgw_restart_time = BGW_NEVER_RESTART;
-	registration.bgw_notify_pid = MyProcPid;
-	strlcpy(registration.bgw_library_name, ETL_LIBRARY,
-			sizeof(registration.bgw_library_name));
-	strlcpy(registration.bgw_function_name, "etl_worker_main",
-			sizeof(registration.bgw_function_name));
-	strlcpy(registration.bgw_type, ETL_EXTENSION_NAME " worker", sizeof(registration.bgw_type));
-	snprintf(registration.bgw_name, sizeof(registration.bgw_name),
-			 "%s worker %d of run " INT64_FORMAT, ETL_EXTENSION_NAME, i + 1, pool->run->run_id);
-
+	snprintf(name, sizeof(name), "%s worker %d of run " INT64_FORMAT,
+			 ETL_EXTENSION_NAME, i + 1, pool->run->run_id);
 	start.run = dsm_segment_handle(pool->segment);
 	start.slot = i;
 	start.database = MyDatabaseId;
 	start.owner = pool->run->owner;
 	StaticAssertStmt(sizeof(start) <= BGW_EXTRALEN, "WorkerStart does not fit");
-	memcpy(registration.bgw_extra, &start, sizeof(start));
 
-	pg_atomic_write_u32(&worker->slot->retire, 0);
 	run_shmem_slot_set_state(worker->slot, SLOT_STARTING);
 	oldcontext = MemoryContextSwitchTo(pool->context);
-	registered = RegisterDynamicBackgroundWorker(&registration, &worker->handle);
+	registered = process_start(PROCESS_WORKER, name, &start, sizeof(start), &worker->handle);
 	MemoryContextSwitchTo(oldcontext);
 	if (!registered)
 	{

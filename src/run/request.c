@@ -26,10 +26,13 @@
 
 #include <signal.h>
 
+#include "base/lock.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "run/coordinator.h"
+#include "run/process.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
@@ -37,6 +40,7 @@
 #include "storage/shm_toc.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #define REQUEST_MAGIC			0x45544c52
@@ -46,8 +50,12 @@
 #define REQUEST_KEY_QUEUE		4
 #define REQUEST_QUEUE_SIZE		16384
 
-/* How long a patient caller waits before it asks for a worker slot again. */
-#define REQUEST_SLOT_RETRY_MS	1000
+/* How long a caller waits before it asks again for a worker slot. */
+#define REQUEST_SLOT_RETRY_MS	200
+
+/* How long it takes to be let in as a rule, when others are let in; after that it is a wait. */
+#define REQUEST_SHORT_MS		1000
+#define REQUEST_SHORT_RETRY_MS	20
 
 typedef enum CallerState
 {
@@ -59,25 +67,15 @@ typedef enum CallerState
 typedef enum ServerState
 {
 	SERVER_STARTING,
-	SERVER_ACCEPTED,			/* the coordinator has taken the run on */
+	SERVER_ACCEPTED,			/* it knows its caller */
+	SERVER_STAFFED,				/* and has the processes that it needs */
+	SERVER_REFUSED,				/* or will not have them */
 	SERVER_LEFT
 } ServerState;
 
 typedef struct RequestHeader
 {
-	int32		pipeline_id;
-	int32		version;
-	Oid			owner;
-	Oid			requested_by;
-	EtlConflict conflict;
-	RunSettings settings;
-	bool		waits;
-	int64		run_id;
-	int64		resumes;
-	bool		reuse;
-	TransactionId after;
-	int			nancestors;
-	int			ancestors[ETL_MAX_NESTING];
+	RunRequest	request;		/* without what it points to */
 	int			nsteps;
 	bool		has_params;
 
@@ -113,8 +111,12 @@ request_caller_detached(dsm_segment *segment, Datum arg)
 	RequestHeader *header = (RequestHeader *) DatumGetPointer(arg);
 	uint32		expected = CALLER_WAITING;
 
-	if (pg_atomic_compare_exchange_u32(&header->caller_state, &expected, CALLER_GONE) &&
-		pg_atomic_read_u32(&header->server_state) == SERVER_ACCEPTED)
+	uint32		state;
+
+	if (!pg_atomic_compare_exchange_u32(&header->caller_state, &expected, CALLER_GONE))
+		return;
+	state = pg_atomic_read_u32(&header->server_state);
+	if (state == SERVER_ACCEPTED || state == SERVER_STAFFED)
 		kill(header->server_pid, SIGINT);
 }
 
@@ -147,19 +149,9 @@ request_create_segment(const RunRequest *request, RequestHeader **header, shm_mq
 
 	*header = shm_toc_allocate(toc, sizeof(RequestHeader));
 	memset(*header, 0, sizeof(RequestHeader));
-	(*header)->pipeline_id = request->pipeline_id;
-	(*header)->version = request->version;
-	(*header)->owner = request->owner;
-	(*header)->requested_by = request->requested_by;
-	(*header)->conflict = request->conflict;
-	(*header)->settings = request->settings;
-	(*header)->waits = request->waits;
-	(*header)->run_id = request->run_id;
-	(*header)->resumes = request->resumes;
-	(*header)->reuse = request->reuse;
-	(*header)->after = request->after;
-	(*header)->nancestors = request->nancestors;
-	memcpy((*header)->ancestors, request->ancestors, sizeof(request->ancestors));
+	(*header)->request = *request;
+	(*header)->request.params = NULL;
+	(*header)->request.steps = NIL;
 	(*header)->nsteps = list_length(request->steps);
 	(*header)->has_params = request->params != NULL;
 	(*header)->caller_pid = MyProcPid;
@@ -186,59 +178,151 @@ request_create_segment(const RunRequest *request, RequestHeader **header, shm_mq
 	return segment;
 }
 
+/* ---- getting the processes ---- */
+
+/* How a caller's wait for processes stands. */
+typedef struct RequestWait
+{
+	TimestampTz since;
+	TimestampTz until;			/* DT_NOEND: without a limit */
+	bool		warned;
+} RequestWait;
+
 static void
-request_raise_no_slot(int elevel)
+request_say_no_slot(int elevel)
 {
 	ereport(elevel,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("no background worker is free for the run"),
+			 errdetail("A run needs %d of them before it begins: its coordinator, the process that holds its snapshot, and a worker.",
+					   PROCESS_ROLES + 1),
 			 errhint("All of the server's max_worker_processes (%d) are in use. Raise that setting, or run fewer pipelines and parallel queries at a time.",
 					 max_worker_processes)));
 }
 
+/* Raise the error if the time is up, and warn once of a wait that is not short. */
+static void
+request_check_wait(RequestWait *wait)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now >= wait->until)
+		request_say_no_slot(ERROR);
+	if (!wait->warned && TimestampDifferenceExceeds(wait->since, now, REQUEST_SHORT_MS))
+	{
+		wait->warned = true;
+		request_say_no_slot(WARNING);
+	}
+}
+
+static void
+request_sleep(int ms)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
+					 PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/*
+ * Wait until no other run is being given its processes.  That is short unless there are none, and
+ * who has come first gets them first.
+ */
+static void
+request_wait_admission(RequestWait *wait)
+{
+	while (!wait->warned)
+	{
+		if (lock_admission_try())
+			return;
+		request_check_wait(wait);
+		request_sleep(REQUEST_SHORT_RETRY_MS);
+	}
+
+	PG_TRY();
+	{
+		/* 0 would be no limit */
+		lock_admission(wait->until == DT_NOEND ? 0 :
+					   Max(1, (int) Min(INT_MAX,
+										TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+																		wait->until))));
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() == ERRCODE_LOCK_NOT_AVAILABLE)
+		{
+			FlushErrorState();
+			request_say_no_slot(ERROR);
+		}
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
+static void
+request_start_coordinator(RequestCaller *caller, const RunRequest *request, RequestWait *wait)
+{
+	CoordinatorStart start;
+
+	start.request = dsm_segment_handle(caller->segment);
+	start.database = MyDatabaseId;
+	start.owner = request->owner;
+	while (!process_register("etl_coordinator_main", "coordinator",
+							 ETL_EXTENSION_NAME " coordinator", &start, sizeof(start),
+							 &caller->worker))
+	{
+		/* nothing tells when a slot becomes free */
+		request_check_wait(wait);
+		request_sleep(REQUEST_SLOT_RETRY_MS);
+	}
+	shm_mq_set_handle(caller->queue, caller->worker);
+}
+
+bool
+request_is_staffed(RequestCaller *caller)
+{
+	return pg_atomic_read_u32(&caller->header->server_state) == SERVER_STAFFED;
+}
+
+/* Wait until the coordinator has its processes, or has given up, or is gone. */
+static void
+request_wait_staffed(RequestCaller *caller, RequestWait *wait)
+{
+	for (;;)
+	{
+		uint32		state = pg_atomic_read_u32(&caller->header->server_state);
+		pid_t		pid;
+
+		if (state != SERVER_STARTING && state != SERVER_ACCEPTED)
+			return;
+		if (GetBackgroundWorkerPid(caller->worker, &pid) == BGWH_STOPPED)
+			return;
+		request_check_wait(wait);
+		request_sleep(REQUEST_SLOT_RETRY_MS);
+	}
+}
+
 RequestCaller *
-request_launch(const RunRequest *request, bool patient)
+request_launch(const RunRequest *request, int64 patience_ms)
 {
 	RequestCaller *caller = palloc0(sizeof(RequestCaller));
-	BackgroundWorker worker;
+	RequestWait wait = {0};
 	shm_mq	   *queue;
-	bool		warned = false;
+
+	wait.since = GetCurrentTimestamp();
+	wait.until = patience_ms > 0 ? TimestampTzPlusMilliseconds(wait.since, patience_ms) : DT_NOEND;
+	lock_show_queued(request->pipeline_id);
+	request_wait_admission(&wait);
 
 	caller->segment = request_create_segment(request, &caller->header, &queue);
 	caller->queue = shm_mq_attach(queue, caller->segment, NULL);
 	on_dsm_detach(caller->segment, request_caller_detached,
 				  PointerGetDatum(caller->header));
+	request_start_coordinator(caller, request, &wait);
+	request_wait_staffed(caller, &wait);
 
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	worker.bgw_notify_pid = MyProcPid;
-	worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(caller->segment));
-	strlcpy(worker.bgw_library_name, ETL_LIBRARY, sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "etl_coordinator_main", sizeof(worker.bgw_function_name));
-	strlcpy(worker.bgw_type, ETL_EXTENSION_NAME " coordinator", sizeof(worker.bgw_type));
-	strlcpy(worker.bgw_name, ETL_EXTENSION_NAME " coordinator", sizeof(worker.bgw_name));
-	/* the coordinator connects to the caller's database */
-	memcpy(worker.bgw_extra, &MyDatabaseId, sizeof(Oid));
-	memcpy(worker.bgw_extra + sizeof(Oid), &request->owner, sizeof(Oid));
-
-	while (!RegisterDynamicBackgroundWorker(&worker, &caller->worker))
-	{
-		if (!patient)
-			request_raise_no_slot(ERROR);
-		if (!warned)
-			request_raise_no_slot(WARNING);
-		warned = true;
-
-		/* nothing tells when a slot becomes free */
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 REQUEST_SLOT_RETRY_MS, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
-
-	shm_mq_set_handle(caller->queue, caller->worker);
+	lock_admission_release();
+	lock_hide_queued(request->pipeline_id);
 	return caller;
 }
 
@@ -288,28 +372,6 @@ request_receive(RequestCaller *caller, RequestMessage *message)
 }
 
 void
-request_wait_accepted(RequestCaller *caller)
-{
-	for (;;)
-	{
-		pid_t		pid;
-
-		if (pg_atomic_read_u32(&caller->header->server_state) != SERVER_STARTING)
-			return;
-		if (GetBackgroundWorkerPid(caller->worker, &pid) == BGWH_STOPPED &&
-			pg_atomic_read_u32(&caller->header->server_state) == SERVER_STARTING)
-			ereport(ERROR,
-					(errcode(ERRCODE_ETL_RUN_LOST),
-					 errmsg("the run's coordinator could not start"),
-					 errhint("The server's log says why.")));
-
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, 0, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
-}
-
-void
 request_release(RequestCaller *caller)
 {
 	pg_atomic_write_u32(&caller->header->caller_state, CALLER_RELEASED);
@@ -353,19 +415,7 @@ request_attach(dsm_handle handle, RunRequest **result)
 	server->queue = shm_mq_attach(queue, segment, NULL);
 
 	request = palloc0(sizeof(RunRequest));
-	request->pipeline_id = server->header->pipeline_id;
-	request->version = server->header->version;
-	request->owner = server->header->owner;
-	request->requested_by = server->header->requested_by;
-	request->conflict = server->header->conflict;
-	request->settings = server->header->settings;
-	request->waits = server->header->waits;
-	request->run_id = server->header->run_id;
-	request->resumes = server->header->resumes;
-	request->reuse = server->header->reuse;
-	request->after = server->header->after;
-	request->nancestors = server->header->nancestors;
-	memcpy(request->ancestors, server->header->ancestors, sizeof(request->ancestors));
+	*request = server->header->request;
 	if (server->header->has_params)
 		request->params = pstrdup(shm_toc_lookup(toc, REQUEST_KEY_PARAMS, false));
 	steps = shm_toc_lookup(toc, REQUEST_KEY_STEPS, false);
@@ -387,7 +437,14 @@ request_accept(RequestServer *server)
 	pg_write_barrier();
 	pg_atomic_write_u32(&server->header->server_state, SERVER_ACCEPTED);
 	pg_memory_barrier();		/* who is gone after this has seen it, and signals */
-	SetLatch(&server->header->caller->procLatch);
+}
+
+void
+request_settle(RequestServer *server, bool staffed)
+{
+	pg_atomic_write_u32(&server->header->server_state, staffed ? SERVER_STAFFED : SERVER_REFUSED);
+	if (request_waiting_pid(server) != 0)
+		SetLatch(&server->header->caller->procLatch);
 }
 
 void

@@ -13,6 +13,7 @@
 #define ETL_REQUEST_H
 
 #include "base/guc.h"
+#include "datatype/timestamp.h"
 #include "etl.h"
 #include "nodes/pg_list.h"
 #include "storage/dsm.h"
@@ -26,6 +27,8 @@ typedef struct RunRequest
 	Oid			requested_by;
 	EtlConflict conflict;
 	RunSettings settings;		/* the caller's */
+	TimestampTz requested_at;	/* the pipeline's run_timeout counts from here */
+	int64		run_timeout_ms; /* 0: none */
 	bool		waits;			/* the caller waits until the run has ended */
 	int64		run_id;			/* 0: the coordinator takes a new one */
 	int64		resumes;		/* go on from this run; 0: begin anew */
@@ -66,22 +69,28 @@ typedef struct RequestServer RequestServer; /* the coordinator's end */
 /* ---- the caller ---- */
 
 /*
- * Starts a coordinator for the request.  patient: where no worker slot is free,
- * warns once and waits for one; else raises insufficient_resources
- * (configuration_limit_exceeded).  Until request_release the run lasts only as
- * long as this session stays: when the current (sub)transaction ends, or the
- * process, the coordinator cancels the run.
+ * Start a coordinator for the request, and wait until it has the processes that a run cannot do
+ * without (process.h).  Sessions get them one after another, in the order of their calls; who has
+ * to wait for long is warned once.  Where they cannot be had within patience_ms (0: without a
+ * limit), raise insufficient_resources (configuration_limit_exceeded); nothing is left of the run
+ * then.  Interruptible.
+ *
+ * Until request_release the run lasts only as long as this session stays: when the current
+ * (sub)transaction ends, or the process, the coordinator cancels the run.
  */
-extern RequestCaller *request_launch(const RunRequest *request, bool patient);
+extern RequestCaller *request_launch(const RunRequest *request, int64 patience_ms);
+
+/*
+ * Return true if the coordinator has them; else it has refused the run or is gone, and
+ * request_receive says which.
+ */
+extern bool request_is_staffed(RequestCaller *caller);
 
 /*
  * Waits for the next answer, palloc'd.  False when the coordinator has gone
  * away.  Interruptible.
  */
 extern bool request_receive(RequestCaller *caller, RequestMessage *message);
-
-/* Waits until the coordinator has accepted; raises an error if it never will. */
-extern void request_wait_accepted(RequestCaller *caller);
 
 /* Leaves; from now on the run goes on by itself. */
 extern void request_release(RequestCaller *caller);
@@ -91,8 +100,11 @@ extern void request_release(RequestCaller *caller);
 /* Attaches; the request is palloc'd.  NULL if the caller has already gone. */
 extern RequestServer *request_attach(dsm_handle handle, RunRequest **request);
 
-/* Lets request_wait_accepted return: the coordinator has taken the run on. */
+/* From now on the coordinator is told, by SIGINT, when the caller has gone. */
 extern void request_accept(RequestServer *server);
+
+/* Let request_launch return: the run has its processes, or else will never have them. */
+extern void request_settle(RequestServer *server, bool staffed);
 
 /*
  * Hands an answer over, as soon as there is room: never waits.  Without a

@@ -45,6 +45,10 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+/* How long a step, and etl.start, wait for the processes of the run that they start. */
+#define RUN_NESTED_PATIENCE_MS	60000
+#define RUN_START_PATIENCE_MS	5000
+
 PG_FUNCTION_INFO_V1(etl_run);
 PG_FUNCTION_INFO_V1(etl_start);
 PG_FUNCTION_INFO_V1(etl_resume);
@@ -118,6 +122,9 @@ run_complete_request(RunRequest *request, const Pipeline *pipeline, int32 versio
 	request->version = graph->pipeline->version;
 	request->owner = pipeline->owner;
 	request->requested_by = GetUserId();
+	request->requested_at = GetCurrentTimestamp();
+	if (graph->pipeline->run_timeout_ms != CATALOG_NO_TIMEOUT)
+		request->run_timeout_ms = graph->pipeline->run_timeout_ms;
 	guc_run_settings(&request->settings);
 	request->nancestors = session_waiting(&waiting);
 	if (request->nancestors >= ETL_MAX_NESTING)
@@ -127,6 +134,26 @@ run_complete_request(RunRequest *request, const Pipeline *pipeline, int32 versio
 				 errdetail("The limit is %d.", ETL_MAX_NESTING)));
 	if (request->nancestors > 0)
 		memcpy(request->ancestors, waiting, sizeof(int) * request->nancestors);
+}
+
+/*
+ * How long to wait for the run's processes, in milliseconds; 0: without a limit.  A run that waits
+ * for itself ends with its run_timeout.  Others hold something meanwhile: a step the processes of
+ * its own run, which the one that has what it waits for may be waiting for in its turn, and who
+ * calls etl.start does not expect to wait.
+ */
+static int64
+run_patience(const RunRequest *request, bool waits)
+{
+	int64		patience = 0;
+
+	if (session_is_worker())
+		patience = RUN_NESTED_PATIENCE_MS;
+	else if (!waits)
+		patience = RUN_START_PATIENCE_MS;
+	if (request->run_timeout_ms > 0 && (patience == 0 || request->run_timeout_ms < patience))
+		patience = request->run_timeout_ms;
+	return patience;
 }
 
 /* Reads the arguments that etl.run and etl.start share. */
@@ -267,7 +294,7 @@ etl_run(PG_FUNCTION_ARGS)
 	request = run_read_arguments(fcinfo, &pipeline);
 	request->waits = true;
 	worker_before_other_run();
-	run_id = run_follow(request_launch(request, true), false, pipeline);
+	run_id = run_follow(request_launch(request, run_patience(request, true)), false, pipeline);
 	if (run_id == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(run_id);
@@ -313,7 +340,7 @@ etl_start(PG_FUNCTION_ARGS)
 		PG_RETURN_INT64(run_id);
 	}
 
-	run_id = run_follow(request_launch(request, false), true, pipeline);
+	run_id = run_follow(request_launch(request, run_patience(request, false)), true, pipeline);
 	if (run_id == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(run_id);
@@ -330,9 +357,11 @@ run_launch_pending(void)
 	while (pending_starts != NIL)
 	{
 		PendingStart *pending = linitial(pending_starts);
-		RequestCaller *caller = request_launch(pending->request, false);
+		RequestCaller *caller = request_launch(pending->request,
+											   run_patience(pending->request, false));
 
-		request_wait_accepted(caller);
+		if (!request_is_staffed(caller))
+			(void) run_follow(caller, true, "");	/* raises the error */
 		request_release(caller);
 		pending_starts = list_delete_first(pending_starts);
 	}
@@ -498,7 +527,7 @@ etl_resume(PG_FUNCTION_ARGS)
 	request->waits = true;
 	run_complete_request(request, pipeline, past->version);
 	worker_before_other_run();
-	run_id = run_follow(request_launch(request, true), false, pipeline->name);
+	run_id = run_follow(request_launch(request, run_patience(request, true)), false, pipeline->name);
 	PG_RETURN_INT64(run_id);
 }
 

@@ -48,7 +48,6 @@ run_shmem_create(int nslots, const int32 *selected, int nselected,
 	{
 		pg_atomic_init_u32(&run->slots[i].state, SLOT_FREE);
 		pg_atomic_init_u32(&run->slots[i].stop, STOP_NONE);
-		pg_atomic_init_u32(&run->slots[i].retire, 0);
 		pg_atomic_init_u64(&run->slots[i].cost, 0);
 	}
 	if (selected != NULL)

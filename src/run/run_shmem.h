@@ -85,7 +85,6 @@ typedef struct WorkerSlot
 {
 	pg_atomic_uint32 state;		/* SlotState */
 	pg_atomic_uint32 stop;		/* SlotStop */
-	pg_atomic_uint32 retire;	/* the worker must end when it has no step */
 
 	/* the worker's, valid from IDLE on */
 	PGPROC	   *proc;

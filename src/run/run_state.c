@@ -37,6 +37,7 @@
 
 static volatile sig_atomic_t cancel_requested = false;
 static volatile sig_atomic_t terminate_requested = false;
+static volatile sig_atomic_t deadline_has_passed = false;
 
 /* While a lock is waited for, a signal must end the wait. */
 static volatile sig_atomic_t interruptible = false;
@@ -223,7 +224,7 @@ run_state_allow_interrupts(void)
 {
 	interruptible = true;
 	RESUME_CANCEL_INTERRUPTS();
-	if (cancel_requested || terminate_requested)
+	if (cancel_requested || terminate_requested || deadline_has_passed)
 		ereport(ERROR,
 				(errcode(ERRCODE_QUERY_CANCELED),
 				 errmsg("canceling the run due to user request")));
@@ -236,6 +237,43 @@ run_state_forbid_interrupts(void)
 	QueryCancelPending = false;
 	if (QueryCancelHoldoffCount == 0)	/* as after an error */
 		HOLD_CANCEL_INTERRUPTS();
+}
+
+/* ---- a time at which waiting ends ---- */
+
+static TimeoutId deadline_timeout = MAX_TIMEOUTS;
+
+static void
+run_state_deadline(void)
+{
+	deadline_has_passed = true;
+	QueryCancelPending = true;
+	if (interruptible)
+		InterruptPending = true;
+	SetLatch(MyLatch);
+}
+
+void
+run_state_arm_deadline(TimestampTz at)
+{
+	if (at == DT_NOEND)
+		return;
+	if (deadline_timeout == MAX_TIMEOUTS)
+		deadline_timeout = RegisterTimeout(USER_TIMEOUT, run_state_deadline);
+	enable_timeout_at(deadline_timeout, at);
+}
+
+void
+run_state_disarm_deadline(void)
+{
+	if (deadline_timeout != MAX_TIMEOUTS)
+		disable_timeout(deadline_timeout, false);
+}
+
+bool
+run_state_deadline_has_passed(void)
+{
+	return deadline_has_passed;
 }
 
 /*

@@ -75,6 +75,7 @@ typedef struct RunState
 	int			nskipped;
 	int			ncancelled;
 	bool		starved;		/* no worker could be started: the user was told */
+	TimestampTz stranded_since; /* it has no process to go on with; 0: it has */
 
 	/* why the run ends otherwise than by its last step */
 	EtlRunStatus verdict;		/* RUNNING: no such reason */
@@ -143,6 +144,14 @@ extern void run_state_check_signals(RunState *run);
  */
 extern void run_state_allow_interrupts(void);
 extern void run_state_forbid_interrupts(void);
+
+/*
+ * Let a wait between the two above end at that time, as a signal does (DT_NOEND: never).
+ * run_state_deadline_has_passed then says that it was this.
+ */
+extern void run_state_arm_deadline(TimestampTz at);
+extern void run_state_disarm_deadline(void);
+extern bool run_state_deadline_has_passed(void);
 
 /*
  * Takes a lock on a relation in the current transaction; waits for it at most so

@@ -37,6 +37,9 @@
 /* About how long to wait before asking again for the holder's process slot. */
 #define HOLDER_AGAIN_MS			1000
 
+/* How long a run that has lost its processes waits for a slot. */
+#define STRANDED_LIMIT_MS		60000
+
 static const char *
 scheduler_step_name(RunState *run, int step)
 {
@@ -303,9 +306,7 @@ scheduler_tell_starved(RunState *run)
 	run->starved = true;
 	run_state_tell(run, REQUEST_WARNING, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
 				   "not all workers of the run could be started",
-				   run->ninstant > 0 ?
-				   "The run goes on with those that it has. It waits where it has none, or no process that holds its snapshot." :
-				   "The run goes on with those that it has, and waits where it has none.",
+				   "The run goes on with those that it has.",
 				   pool_failed_starts(run->pool) > 0 ?
 				   "They have ended before they could start. The server's log says why." :
 				   psprintf("All of the server's max_worker_processes (%d) are in use. "
@@ -386,9 +387,8 @@ scheduler_has_snapshot(RunState *run)
 }
 
 /*
- * Workers for the steps that are ready.  While the snapshot is missing that of a
- * holder comes first: no run keeps workers that another one needs to go on.  For
- * the same reason a holder that finds no worker is sent away again.
+ * Workers for the steps that are ready.  The run has had one from the beginning; how many more
+ * there are depends on what else the server does.
  */
 static void
 scheduler_provide(RunState *run)
@@ -401,20 +401,38 @@ scheduler_provide(RunState *run)
 		wanted = Min(dag_run_ready(run->dag, run->shared->nslots),
 					 run->shared->nslots - pool_busy(run->pool));
 	if (!pool_provide(run->pool, wanted))
-	{
 		scheduler_tell_starved(run);
-		if (run->ninstant > 0 && !run->snapshot_used && pool_size(run->pool) == 0)
-		{
-			snapshot_holder_dismiss(run->holder);
-			scheduler_holder_later(run);
-		}
-	}
 	if (wanted > 0 && pool_failed_starts(run->pool) >= MAX_FAILED_STARTS &&
 		pool_busy(run->pool) == 0)
 		run_state_give_up(run, ETL_RUN_FAILED, ERRCODE_ETL_RUN_LOST,
 						  psprintf("run " INT64_FORMAT " of pipeline \"%s\" failed: its workers end before they can start",
 								   run->run_id, run->pipeline->name),
 						  NULL, "The server's log says why.");
+}
+
+/*
+ * A run has its processes before it begins, but they may be ended by people.  Where it has none
+ * to go on with it waits for a slot, for so long: it keeps others from running meanwhile.
+ */
+static void
+scheduler_check_stranded(RunState *run)
+{
+	bool		stranded = pool_busy(run->pool) == 0 && dag_run_has_ready(run->dag) &&
+		(pool_size(run->pool) == 0 ||
+		 (run->ninstant > 0 && snapshot_holder_state(run->holder) == SNAPSHOT_HOLDER_NONE));
+
+	if (!stranded)
+		run->stranded_since = 0;
+	else if (run->stranded_since == 0)
+		run->stranded_since = GetCurrentTimestamp();
+	else if (TimestampDifferenceExceeds(run->stranded_since, GetCurrentTimestamp(),
+										STRANDED_LIMIT_MS))
+		run_state_give_up(run, ETL_RUN_FAILED, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+						  psprintf("run " INT64_FORMAT " of pipeline \"%s\" failed: it has lost a process, and no background worker is free",
+								   run->run_id, run->pipeline->name),
+						  NULL,
+						  psprintf("All of the server's max_worker_processes (%d) are in use. etl.resume goes on from here.",
+								   max_worker_processes));
 }
 
 static void
@@ -438,6 +456,7 @@ scheduler_hand_out(RunState *run)
 		run->snapshot_used = true;
 	}
 	scheduler_provide(run);
+	scheduler_check_stranded(run);
 }
 
 /* ---- waiting ---- */

@@ -44,6 +44,7 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "rewrite/rewriteHandler.h"
+#include "run/process.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
@@ -116,9 +117,9 @@ bool
 snapshot_holder_start(SnapshotHolder *holder)
 {
 	SnapshotHolderSlot *slot = &holder->run->holder;
-	BackgroundWorker registration;
 	MemoryContext oldcontext;
 	SnapshotHolderStart start;
+	char		name[BGW_MAXLEN];
 	bool		registered;
 
 	if (holder->handle != NULL)
@@ -130,24 +131,12 @@ snapshot_holder_start(SnapshotHolder *holder)
 		holder->handle = NULL;
 	}
 
-	memset(&registration, 0, sizeof(registration));
-	registration.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	registration.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	registration.bgw_restart_time = BGW_NEVER_RESTART;
-	registration.bgw_notify_pid = MyProcPid;
-	strlcpy(registration.bgw_library_name, ETL_LIBRARY,
-			sizeof(registration.bgw_library_name));
-	strlcpy(registration.bgw_function_name, "etl_snapshot_holder_main",
-			sizeof(registration.bgw_function_name));
-	strlcpy(registration.bgw_type, ETL_EXTENSION_NAME " snapshot", sizeof(registration.bgw_type));
-	snprintf(registration.bgw_name, sizeof(registration.bgw_name),
-			 "%s snapshot of run " INT64_FORMAT, ETL_EXTENSION_NAME, holder->run->run_id);
-
+	snprintf(name, sizeof(name), "%s snapshot of run " INT64_FORMAT,
+			 ETL_EXTENSION_NAME, holder->run->run_id);
 	start.run = dsm_segment_handle(holder->segment);
 	start.database = MyDatabaseId;
 	start.owner = holder->run->owner;
 	StaticAssertStmt(sizeof(start) <= BGW_EXTRALEN, "SnapshotHolderStart does not fit");
-	memcpy(registration.bgw_extra, &start, sizeof(start));
 
 	pg_atomic_write_u32(&slot->dismissed, 0);
 	pg_atomic_write_u32(&slot->give_way, 0);
@@ -155,7 +144,8 @@ snapshot_holder_start(SnapshotHolder *holder)
 	slot->message[0] = '\0';
 	run_shmem_holder_set_state(holder->run, SNAPSHOT_HOLDER_STARTING);
 	oldcontext = MemoryContextSwitchTo(holder->context);
-	registered = RegisterDynamicBackgroundWorker(&registration, &holder->handle);
+	registered = process_start(PROCESS_SNAPSHOT_HOLDER, name, &start, sizeof(start),
+							   &holder->handle);
 	MemoryContextSwitchTo(oldcontext);
 	if (!registered)
 	{
@@ -199,7 +189,10 @@ static void
 snapshot_holder_wake(SnapshotHolder *holder)
 {
 	if (holder->run->holder.pid != 0)
+	{
+		pg_read_barrier();		/* proc was written before pid */
 		SetLatch(&holder->run->holder.proc->procLatch);
+	}
 }
 
 void

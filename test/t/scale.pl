@@ -165,7 +165,7 @@ foreach my $shape (@shapes)
 	close_gate($keeper);
 	# one who waits gets a notice for each step
 	my $caller = begin_sql($node, [ 'SET client_min_messages = warning', "SELECT etl.run('$shape')" ], app => 'caller');
-	poll_ok($node, "SELECT count(*) = 1 FROM etl.progress WHERE pipeline = '$shape'", "$shape: a run begins");
+	poll_ok($node, "SELECT count(*) = 1 FROM etl.progress WHERE pipeline = '$shape' AND status = 'RUNNING'", "$shape: a run begins");
 	my ($run_id, $caller_pid) = split /\|/, one($node, "SELECT r.run_id, a.pid FROM etl.progress r, pg_stat_activity a WHERE a.application_name = 'caller'");
 	my $before = at_gate($run_id, 'first', $caller_pid);
 	my $start = time();

@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 # Five slots, of which the server keeps one for logical replication.
-my $node = etl_node('slots', "max_worker_processes = 5\n");
+my $node = etl_node('slots', "max_worker_processes = 5\nmax_connections = 60\n");
 
 one($node, <<'EOT');
 CREATE SCHEMA out;
@@ -59,26 +59,33 @@ sub warnings_in
 	return scalar @found;
 }
 
-# ---- one slot for the coordinator, one for its snapshot, one for one worker ----
+# ---- a run begins when it has its coordinator, a worker and its snapshot ----
 
 my $hold = one($node, "SELECT etl.start('holder')");
 step_pid($node, 'hold');
-# one slot is free: the coordinator's; no worker can start
+# one slot is free: a coordinator's, and no more
 my $job = begin_sql($node, "SELECT etl.run('wide')", app => 'wide');
-poll_ok($node, "SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type = 'etl_framework coordinator'", 'a coordinator starts');
+poll_ok($node, "SELECT count(*) = 1 FROM etl.run_log WHERE pipeline = 'wide' AND status = 'QUEUED'", 'a run that waits for processes is seen');
+my $queued = one($node, "SELECT pid FROM etl.run_log WHERE status = 'QUEUED'");
+is(one($node, "SELECT application_name FROM pg_stat_activity WHERE pid = $queued"), 'wide', 'with the session that waits');
+like(one($node, "SELECT error_message FROM etl.run_log WHERE status = 'QUEUED'"), qr/worker/, 'and the reason');
+is(one($node, "SELECT pipeline || ' ' || status FROM etl.progress WHERE run_id IS NULL"), 'wide QUEUED', 'also in etl.progress');
 Time::HiRes::usleep(2_500_000);
-is(last_run($node, 'status'), 'RUNNING', 'without a worker the run waits');
-is_idle(last_run($node, 'pid'), 'without a worker');
+is(one($node, "SELECT count(*) FROM etl.run_data r JOIN etl.pipeline_data p USING (pipeline_id) WHERE p.pipeline = 'wide'"), 0,
+	'it has no row before it begins');
+is_idle(one($node, "SELECT max(pid) FROM pg_stat_activity WHERE backend_type = 'etl_framework coordinator'"), 'without processes');
 
-# now none at all is free
+# who will not wait, or must not, is told in time
 fails_like($node, "SELECT etl.start('narrow')", '53400', qr/no background worker is free.*HINT:.*max_worker_processes/s, 'etl.start');
 fails_like($node, ['BEGIN', 'CREATE TABLE t (n int)', "SELECT etl.start('narrow')", 'COMMIT'], '53400',
 	qr/no background worker is free/, 'etl.start at commit');
 is(one($node, "SELECT to_regclass('t') IS NULL"), 't', 'etl.start at commit: the transaction was rolled back');
+one($node, "SELECT etl.alter_pipeline('narrow', '{\"run_timeout\": \"2 s\"}')");
+fails_like($node, "SELECT etl.run('narrow')", '53400', qr/no background worker is free/, 'run_timeout bounds the wait');
+one($node, "SELECT etl.alter_pipeline('narrow', '{\"run_timeout\": null}')");
 my $patient = begin_sql($node, "SELECT etl.run('narrow')");
 my $cancelled = begin_sql($node, "SELECT etl.run('narrow')", app => 'impatient');
-poll_ok($node, "SELECT count(*) = 2 FROM pg_stat_activity WHERE query LIKE '%narrow%' AND query LIKE 'SELECT etl.run%' AND wait_event = 'Extension'",
-	'etl.run waits for a slot');
+poll_ok($node, "SELECT count(*) = 2 FROM etl.run_log WHERE pipeline = 'narrow' AND status = 'QUEUED'", 'etl.run waits for its processes');
 one($node, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'impatient'");
 my ($rc, $out, $err) = finish_sql($cancelled);
 is(sql_state($err), '57014', 'that can be cancelled');
@@ -86,13 +93,10 @@ is(sql_state($err), '57014', 'that can be cancelled');
 one($node, "SELECT etl.cancel($hold)");
 ($rc, $out, $err) = finish_sql($job);
 is($rc, 0, 'when slots become free, the run goes on');
-is(warnings_in($err), 1, 'one warning');
-like($err, qr/WARNING:.*not all workers of the run could be started.*HINT:.*max_worker_processes \(5\)/s, 'which says what to do');
-like($err, qr/DETAIL:.*waits where it has none, or no process that holds its snapshot/, 'and what it waits for');
+like($err, qr/WARNING:  53400: no background worker is free for the run.*HINT:.*max_worker_processes \(5\)/s, 'it has warned, and said what to do');
 is(one($node, "SELECT count(*) FROM etl.output WHERE pipeline = 'wide'"), 6, 'all is published');
 ($rc, $out, $err) = finish_sql($patient);
-is($rc, 0, 'etl.run goes on when a slot becomes free');
-like($err, qr/WARNING:  53400: no background worker is free for the run/, 'etl.run has warned');
+is($rc, 0, 'and so does the one behind it');
 nothing_left($node, 'slots became free');
 
 # ---- only one worker, for a run that could use more ----
@@ -115,17 +119,51 @@ is(warnings_in($err), 1, 'one worker does it all: one warning');
 is(one($node, "SELECT count(DISTINCT pid) FROM etl.log WHERE pipeline = 'narrow' AND run_id = (SELECT max(run_id) FROM etl.run_log)"), 1,
 	'one worker has done it all');
 
-# ---- two runs, and one slot, where each needs two ----
-
-# Both coordinators are there before either begins.
-one($node, "BEGIN; CREATE TABLE written (n int); SELECT etl.start('narrow'); SELECT etl.start('wide'); COMMIT");
-poll_ok($node, "SELECT count(*) = 2 FROM etl.run_log WHERE status = 'RUNNING' AND pipeline IN ('narrow', 'wide')", 'two runs for one slot: both have begun');
-Time::HiRes::usleep(3_500_000);
-is(one($node, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'etl_framework worker'"), 1, 'two runs for one slot: neither has a worker');
-my @both = split /\n/, one($node, "SELECT run_id FROM etl.run_log WHERE status = 'RUNNING' AND pipeline IN ('narrow', 'wide')");
-is_idle($_, 'two runs for one slot') foreach split /\n/, one($node, "SELECT pid FROM etl.run_log WHERE run_id IN (" . join(', ', @both) . ')');
 one($node, "SELECT etl.cancel($hold)");
-is(one($node, "SELECT etl.wait($_)"), 'SUCCESS', 'two runs for one slot: both go on when there are more') foreach @both;
-nothing_left($node, 'two runs for one slot');
+is(one($node, "SELECT etl.wait($hold)"), 'CANCELLED', 'the other one ends');
+
+# ---- more runs than slots ----
+
+# Of seven slots one is the server's: two runs at a time, if each gets no more than it needs.
+one($node, <<'EOT');
+SELECT etl.create_pipeline('two' || i, target_schema => 'out') FROM generate_series(1, 24) i;
+SELECT etl.add_step('two' || i, 'a' || i, 'SELECT 1 AS n FROM pg_sleep(0.05)', execution_order => 1) FROM generate_series(1, 24) i;
+SELECT etl.add_step('two' || i, 'b' || i, 'SELECT n + 1 AS n FROM a' || i, execution_order => 2) FROM generate_series(1, 24) i;
+EOT
+my @many = map { begin_sql($node, "SELECT etl.run('two$_')") } 1 .. 24;
+foreach my $i (1 .. 24)
+{
+	($rc, $out, $err) = finish_sql($many[ $i - 1 ]);
+	is($rc, 0, "24 runs at once: run $i ends") or diag($err);
+}
+is(one($node, "SELECT count(*) FROM etl.output WHERE pipeline LIKE 'two%'"), 48, '24 runs at once: all is published');
+is(one($node, "SELECT count(*) FROM etl.run_log WHERE status <> 'SUCCESS' AND pipeline LIKE 'two%'"), 0, '24 runs at once: no other end');
+nothing_left($node, '24 runs at once');
+
+# A run that waits for another one of its pipeline does so with all that it will need.
+@many = map { begin_sql($node, "SELECT etl.run('two1', on_conflict => 'wait')") } 1 .. 12;
+foreach my $session (@many)
+{
+	($rc, $out, $err) = finish_sql($session);
+	is($rc, 0, '12 runs of one pipeline that wait for each other end') or diag($err);
+}
+nothing_left($node, '12 runs of one pipeline');
+
+# A transaction that starts runs gets the processes of all of them, or starts none.
+my @both = split /\n/, one($node, "BEGIN; CREATE TABLE written (n int); SELECT etl.start('narrow'); SELECT etl.start('wide'); COMMIT");
+is(one($node, "SELECT etl.wait($_)"), 'SUCCESS', 'two runs of one transaction') foreach @both;
+fails_like($node, ['BEGIN', 'CREATE TABLE unwritten (n int)', map({ "SELECT etl.start('two$_')" } 1 .. 3), 'COMMIT'],
+	'53400', qr/no background worker is free/, 'three runs of one transaction are too many');
+poll_ok($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'etl_framework%'", 'and none of them starts');
+is(one($node, "SELECT to_regclass('unwritten') IS NULL"), 't', 'nor is anything written');
+
+# A run whose step starts another one holds its own processes meanwhile.
+one($node, <<'EOT');
+SELECT etl.create_pipeline('outer', target_schema => 'out');
+SELECT etl.add_step('outer', 'call', 'DO $$BEGIN PERFORM etl.run(''two2''); END$$');
+EOT
+($rc, $out, $err) = finish_sql(begin_sql($node, "SELECT etl.run('outer')"));
+is($rc, 0, 'a run that starts a run ends') or diag($err);
+nothing_left($node, 'a run that starts a run');
 
 done_testing();
