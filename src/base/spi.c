@@ -45,9 +45,12 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
@@ -132,6 +135,61 @@ etl_spi_end(EtlSpi *spi)
 	MemoryContextSwitchTo(spi->caller);
 }
 
+/* ---- what such a statement may touch ---- */
+
+static bool
+spi_is_ours(Oid schema)
+{
+	return schema == PG_CATALOG_NAMESPACE || schema == etl_spi_schema();
+}
+
+static bool
+spi_check_function(Oid function, void *statement)
+{
+	if (!spi_is_ours(get_func_namespace(function)))
+		elog(ERROR, "function %u is not one that \"%s\" may call", function, (char *) statement);
+	return false;
+}
+
+/*
+ * Nothing of a user's is executed under this identity: raise an internal error if the query reads
+ * or writes a relation, or calls a function, outside of pg_catalog and the extension's own schema.
+ */
+static bool
+spi_check_node(Node *node, void *statement)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		if (OidIsValid(rte->relid) && !spi_is_ours(get_rel_namespace(rte->relid)))
+			elog(ERROR, "relation %u is not one that \"%s\" may use", rte->relid,
+				 (char *) statement);
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, spi_check_node, statement,
+								 QTW_EXAMINE_RTES_BEFORE);
+	(void) check_functions_in_node(node, spi_check_function, statement);
+	return expression_tree_walker(node, spi_check_node, statement);
+}
+
+static void
+spi_check_plan(SPIPlanPtr plan, const char *sql)
+{
+	ListCell   *source;
+
+	foreach(source, SPI_plan_get_plan_sources(plan))
+	{
+		ListCell   *query;
+
+		foreach(query, ((CachedPlanSource *) lfirst(source))->query_list)
+			(void) spi_check_node(lfirst(query), unconstify(char *, sql));
+	}
+}
+
 /*
  * Analysis is done here as the owner and with the pinned settings; should it
  * have to be repeated later (the plan was invalidated), the plan cache finds
@@ -148,6 +206,7 @@ spi_prepare(EtlStatement *statement)
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed for \"%s\": %s",
 			 statement->sql, SPI_result_code_string(SPI_result));
+	spi_check_plan(plan, statement->sql);
 	SPI_keepplan(plan);
 	statement->plan = plan;
 }

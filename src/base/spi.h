@@ -3,8 +3,10 @@
  * spi.h
  *	  Fixed SQL, executed as the owner of the etl tables.
  *
- * The only place where the extension takes on that identity.  The SQL is a C
- * string constant, its tables qualified, with parameters; it runs in
+ * The only place where the extension takes on that identity, which may be a superuser's.  So a
+ * statement is refused that uses a relation or a function outside of pg_catalog and schema etl, and
+ * the etl tables have columns of the server's own types only: there is nothing of a user's that it
+ * could execute.  The SQL is a C string constant, its tables qualified, with parameters; it runs in
  * a security-restricted context, with search_path pinned to pg_catalog, and
  * under the latest snapshot whatever the transaction's isolation level is.
  *

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * foreign_key.c
- *	  Foreign keys from and to tables that get new rows: do they hold?
+ *	  Verifying the foreign keys from and to tables that get new rows.
  *
  * The server's triggers see single rows come and go, and none of them when storage
  * changes hands.  So what ALTER TABLE ADD FOREIGN KEY asks is asked here, of the
@@ -17,8 +17,8 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "base/identity.h"
 #include "base/names.h"
-#include "base/spi.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
@@ -35,9 +35,16 @@
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/portal.h"
+#include "utils/queryenvironment.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/tuplestore.h"
+
+/* Keys that were read as one role, and are looked up as another. */
+#define KEYS_RELATION	"etl_keys"
+#define KEYS_BATCH		1000
 
 /* Where the rows are that a table will have. */
 static Oid
@@ -226,20 +233,62 @@ append_table(StringInfo sql, Oid relid, const char *alias)
 					 alias);
 }
 
-/* As RI_Initial_Check puts it: one row that refers to none. */
-static char *
-violation_query(Form_pg_constraint form, Oid referring, Oid referred, const KeyColumns *columns)
+/* "fk.a, fk.b" */
+static void
+append_key(StringInfo sql, Oid referring, const KeyColumns *columns)
 {
-	StringInfoData sql;
+	for (int i = 0; i < columns->n; i++)
+		appendStringInfo(sql, "%sfk.%s", i == 0 ? "" : ", ",
+						 column_name(referring, columns->referring[i]));
+}
+
+/* A row refers to something unless its key is null, or a part of it, as MATCH says. */
+static void
+append_refers(StringInfo sql, Form_pg_constraint form, Oid referring, const KeyColumns *columns)
+{
 	const char *separator = form->confmatchtype == FKCONSTR_MATCH_FULL ? " OR " : " AND ";
 
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT pg_catalog.concat_ws(', '");
+	appendStringInfoChar(sql, '(');
 	for (int i = 0; i < columns->n; i++)
-		appendStringInfo(&sql, ", COALESCE(fk.%s::pg_catalog.text, 'null')",
+		appendStringInfo(sql, "%sfk.%s IS NOT NULL", i == 0 ? "" : separator,
 						 column_name(referring, columns->referring[i]));
-	appendStringInfoString(&sql, ") FROM ");
+	appendStringInfoChar(sql, ')');
+}
+
+/* The keys of all rows that refer to something. */
+static char *
+keys_query(Form_pg_constraint form, Oid referring, const KeyColumns *columns)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	append_key(&sql, referring, columns);
+	appendStringInfoString(&sql, " FROM ");
 	append_table(&sql, referring, "fk");
+	appendStringInfoString(&sql, " WHERE ");
+	append_refers(&sql, form, referring, columns);
+	return sql.data;
+}
+
+/*
+ * As RI_Initial_Check puts it: the key of one row that refers to none.  The rows are those of the
+ * table, or of a transient relation with its key's columns.
+ */
+static char *
+violation_query(Form_pg_constraint form, Oid referring, const char *transient, Oid referred,
+				const KeyColumns *columns)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	append_key(&sql, referring, columns);
+	appendStringInfoString(&sql, " FROM ");
+	if (transient != NULL)
+		appendStringInfo(&sql, "%s AS fk", transient);
+	else
+		append_table(&sql, referring, "fk");
 	appendStringInfoString(&sql, " LEFT JOIN ");
 	append_table(&sql, referred, "pk");
 	for (int i = 0; i < columns->n; i++)
@@ -247,42 +296,133 @@ violation_query(Form_pg_constraint form, Oid referring, Oid referred, const KeyC
 		appendStringInfoString(&sql, i == 0 ? " ON " : " AND ");
 		append_match(&sql, referred, referring, columns, i);
 	}
-	appendStringInfo(&sql, " WHERE pk.%s IS NULL AND (",
+	appendStringInfo(&sql, " WHERE pk.%s IS NULL AND ",
 					 column_name(referred, columns->referred[0]));
-	for (int i = 0; i < columns->n; i++)
-		appendStringInfo(&sql, "%sfk.%s IS NOT NULL", i == 0 ? "" : separator,
-						 column_name(referring, columns->referring[i]));
-	appendStringInfoString(&sql, ") LIMIT 1");
+	append_refers(&sql, form, referring, columns);
+	appendStringInfoString(&sql, " LIMIT 1");
 	return sql.data;
 }
 
-/* The values of a row that refers to none, or NULL: there is no such row. */
-static char *
-find_violation(const char *sql)
+/* ---- reading the rows ---- */
+
+static Oid
+relation_owner(Oid relid)
 {
-	EtlSpi		spi;
-	SPIPlanPtr	plan;
-	char	   *values = NULL;
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* Read what the query returns into a tuplestore; *desc is its rows'. */
+static Tuplestorestate *
+read_keys(const char *sql, TupleDesc *desc)
+{
+	Tuplestorestate *store = tuplestore_begin_heap(false, false, work_mem);
+	Portal		portal = SPI_cursor_open_with_args(NULL, sql, 0, NULL, NULL, NULL, true, 0);
+
+	*desc = CreateTupleDescCopy(portal->tupDesc);
+	for (;;)
+	{
+		SPI_cursor_fetch(portal, true, KEYS_BATCH);
+		if (SPI_processed == 0)
+			break;
+		for (uint64 i = 0; i < SPI_processed; i++)
+			tuplestore_puttuple(store, SPI_tuptable->vals[i]);
+		SPI_freetuptable(SPI_tuptable);
+		CHECK_FOR_INTERRUPTS();
+	}
+	SPI_cursor_close(portal);
+	return store;
+}
+
+static void
+register_keys(Tuplestorestate *store, TupleDesc desc)
+{
+	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
 	int			rc;
 
-	etl_spi_begin(&spi);
-	/* unlike other queries of the extension's this one reads whole tables */
-	(void) set_config_option("enable_seqscan", "on", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	relation->md.name = KEYS_RELATION;
+	relation->md.reliddesc = InvalidOid;
+	relation->md.tupdesc = desc;
+	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
+	relation->md.enrtuples = (double) tuplestore_tuple_count(store);
+	relation->reldata = store;
+	rc = SPI_register_relation(relation);
+	if (rc != SPI_OK_REL_REGISTER)
+		elog(ERROR, "SPI_register_relation failed: %s", SPI_result_code_string(rc));
+}
+
+/* The key that the query has returned, as text. */
+static char *
+shown_key(void)
+{
+	StringInfoData key;
+
+	initStringInfo(&key);
+	for (int i = 1; i <= SPI_tuptable->tupdesc->natts; i++)
+	{
+		char	   *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i);
+
+		appendStringInfo(&key, "%s%s", i == 1 ? "" : ", ", value ? value : "null");
+	}
+	return key.data;
+}
+
+/*
+ * Look for a row that refers to none; return true if there is one.  Then its key is in *values, as
+ * text, if that is wanted (not NULL).
+ *
+ * Reading and comparing executes functions of users' own: the operators, casts and types of the
+ * columns, and the tables' policies and index expressions.  So each table is read as its owner, who
+ * has made it such, and keys are compared as the owner of the table referred to, as the server's
+ * own triggers do.  Never as the owner of the etl tables, or as who happens to run the pipeline.
+ */
+static bool
+find_violation(Form_pg_constraint form, Oid referring, Oid referred, const KeyColumns *columns,
+			   char **values)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Oid			owner = relation_owner(referred);
+	const char *transient = NULL;
+	const char *sql;
+	Identity	identity;
+	bool		found;
+	int			rc;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
 	PushActiveSnapshot(GetLatestSnapshot());
-	plan = SPI_prepare(sql, 0, NULL);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed for \"%s\": %s", sql, SPI_result_code_string(SPI_result));
-	rc = SPI_execute_snapshot(plan, NULL, NULL, GetActiveSnapshot(), InvalidSnapshot,
-							  true, false, 1);
+	if (relation_owner(referring) != owner)
+	{
+		Tuplestorestate *keys;
+		TupleDesc	desc;
+
+		identity_become(&identity, relation_owner(referring));
+		keys = read_keys(keys_query(form, referring, columns), &desc);
+		identity_restore(&identity);
+		transient = KEYS_RELATION;
+		register_keys(keys, desc);
+	}
+
+	sql = violation_query(form, referring, transient, referred, columns);
+	identity_become(&identity, owner);
+	rc = SPI_execute(sql, true, 1);
 	if (rc != SPI_OK_SELECT)
-		elog(ERROR, "SPI_execute_snapshot failed for \"%s\": %s", sql, SPI_result_code_string(rc));
-	if (SPI_processed > 0)
-		values = MemoryContextStrdup(spi.caller,
-									 SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+		elog(ERROR, "SPI_execute failed for \"%s\": %s", sql, SPI_result_code_string(rc));
+	found = SPI_processed > 0;
+	if (found && values != NULL)
+		*values = MemoryContextStrdup(caller, shown_key());
+	identity_restore(&identity);
 	PopActiveSnapshot();
-	etl_spi_end(&spi);
-	return values;
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+	MemoryContextSwitchTo(caller);
+	return found;
 }
 
 static void
@@ -306,9 +446,9 @@ verify(Oid key, const List *pairs)
 	Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
 	Oid			referring = rows_of(form->conrelid, pairs);
 	Oid			referred = rows_of(form->confrelid, pairs);
-	bool		may_see = pg_class_aclcheck(form->conrelid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 	KeyColumns	columns;
-	char	   *values;
+	char	   *values = NULL;
+	bool		may_see;
 
 	if (ConstraintHasPeriodCompat(form))
 		ereport(ERROR,
@@ -324,8 +464,8 @@ verify(Oid key, const List *pairs)
 		if (referring != form->conrelid && !table_shape_has_column(referring, columns.referring[i]))
 			return;
 	}
-	values = find_violation(violation_query(form, referring, referred, &columns));
-	if (values != NULL)
+	may_see = identity_can_read(GetUserId(), form->conrelid, columns.n, columns.referring);
+	if (find_violation(form, referring, referred, &columns, may_see ? &values : NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("foreign key \"%s\" of table \"%s\" would be violated: rows that it refers to are not in the new \"%s\"",
