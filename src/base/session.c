@@ -19,13 +19,18 @@
 #include "commands/trigger.h"
 #include "common/pg_prng.h"
 #include "fmgr.h"
+#include "libpq/libpq-be.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "storage/latch.h"
 #include "storage/lock.h"
+#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 
 /*
  * What a role, a database or postgresql.conf may set, for people's sessions,
@@ -211,4 +216,30 @@ session_reset(void)
 	PG_END_TRY();
 
 	return clean;
+}
+
+/* ---- a client that has gone ---- */
+
+#define CLIENT_CHECK_MS		"1000"
+
+int
+session_watch_client(void)
+{
+	int			nestlevel = NewGUCNestLevel();
+
+	if (MyProcPort == NULL || whereToSendOutput != DestRemote ||
+		client_connection_check_interval > 0 || !WaitEventSetCanReportClosed())
+		return nestlevel;
+	(void) set_config_option("client_connection_check_interval", CLIENT_CHECK_MS,
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	/* the server arms it at the beginning of a statement; it goes on by itself */
+	if (!get_timeout_active(CLIENT_CONNECTION_CHECK_TIMEOUT))
+		enable_timeout_after(CLIENT_CONNECTION_CHECK_TIMEOUT, client_connection_check_interval);
+	return nestlevel;
+}
+
+void
+session_unwatch_client(int nestlevel)
+{
+	AtEOXact_GUC(false, nestlevel);
 }

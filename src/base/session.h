@@ -51,4 +51,14 @@ extern void session_settle(void);
  */
 extern bool session_reset(void);
 
+/*
+ * For as long as this session waits for something of ours: notice that its client has gone, within
+ * a second, as client_connection_check_interval does where it is set.  Then the next
+ * CHECK_FOR_INTERRUPTS ends the session.  Nothing happens in a session without a client, and where
+ * the platform cannot tell.  session_unwatch_client takes what the other one has returned; an error
+ * does the same.
+ */
+extern int	session_watch_client(void);
+extern void session_unwatch_client(int nestlevel);
+
 #endif							/* ETL_SESSION_H */

@@ -28,6 +28,8 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "table/relation_attrs.h"
+#include "table/staging.h"
 #include "table/table_shape.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -305,19 +307,6 @@ violation_query(Form_pg_constraint form, Oid referring, const char *transient, O
 
 /* ---- reading the rows ---- */
 
-static Oid
-relation_owner(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 /* Read what the query returns into a tuplestore; *desc is its rows'. */
 static Tuplestorestate *
 read_keys(const char *sql, TupleDesc *desc)
@@ -387,7 +376,7 @@ find_violation(Form_pg_constraint form, Oid referring, Oid referred, const KeyCo
 			   char **values)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Oid			owner = relation_owner(referred);
+	Oid			owner = relation_attrs_owner(referred);
 	const char *transient = NULL;
 	const char *sql;
 	Identity	identity;
@@ -396,13 +385,17 @@ find_violation(Form_pg_constraint form, Oid referring, Oid referred, const KeyCo
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	if (referring != form->conrelid)
+		staging_let_in(get_rel_namespace(referring), relation_attrs_owner(referring));
+	if (referred != form->confrelid)
+		staging_let_in(get_rel_namespace(referred), owner);
 	PushActiveSnapshot(GetLatestSnapshot());
-	if (relation_owner(referring) != owner)
+	if (relation_attrs_owner(referring) != owner)
 	{
 		Tuplestorestate *keys;
 		TupleDesc	desc;
 
-		identity_become(&identity, relation_owner(referring));
+		identity_become(&identity, relation_attrs_owner(referring));
 		keys = read_keys(keys_query(form, referring, columns), &desc);
 		identity_restore(&identity);
 		transient = KEYS_RELATION;

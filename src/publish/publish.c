@@ -48,6 +48,7 @@
 #include "storage/lmgr.h"
 #include "table/copy_constraints.h"
 #include "table/index_match.h"
+#include "table/relation_attrs.h"
 #include "table/replace_check.h"
 #include "table/staging.h"
 #include "table/table_shape.h"
@@ -401,13 +402,16 @@ publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *ob
 {
 	const char *name = task->output->process_name;
 	ShapeFit	fit;
+	Oid			owner;
 
-	staging_check_table(set->staging, task->output->relid, name);
+	task->old = publish_find_old(set, target, name);
+	owner = OidIsValid(task->old) && names_relation_if_any(task->old) != NULL ?
+		relation_attrs_owner(task->old) : InvalidOid;
+	staging_check_table(set->staging, task->output->relid, name, owner);
 	if (!publish_lock_tree(set, task->output->relid, AccessExclusiveLock, false, obstacle))
 		return false;
 	/* once more: now nobody can change it */
-	staging_check_table(set->staging, task->output->relid, name);
-	task->old = publish_find_old(set, target, name);
+	staging_check_table(set->staging, task->output->relid, name, owner);
 	if (!OidIsValid(task->old))
 		return true;
 
@@ -770,6 +774,9 @@ publish_catch_up(const PublishSet *set, const PublishOutput *output)
 	if (!OidIsValid(published))
 		return;
 	LockRelationOid(output->relid, AccessExclusiveLock);
+	(void) find_all_inheritors(output->relid, AccessExclusiveLock, NULL);
+	staging_check_table(set->staging, output->relid, output->process_name,
+						relation_attrs_owner(published));
 	copy_constraints_constraints(published, output->relid);
 	index_match_build(published, output->relid,
 					  catalog_output_indexes(set->pipeline_id,

@@ -42,6 +42,7 @@
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "table/staging.h"
+#include "tcop/tcopprot.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -538,5 +539,10 @@ etl_coordinator_main(Datum arg)
 	coordinator_run(run);
 	process_dismiss(PROCESS_SNAPSHOT_HOLDER);
 	process_dismiss(PROCESS_WORKER);
-	request_drain(run->server);
+
+	/* a caller that takes in nothing, as its client does not, must not keep the process */
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGINT, die);
+	if (!run_state_is_terminated())
+		request_drain(run->server);
 }

@@ -50,6 +50,9 @@
 #define CLEAN_UP_TRIES			20
 #define CLEAN_UP_RETRY_MS		100
 
+/* How often what people add to the tables is made up for. */
+#define PUBLISH_CATCH_UPS		20
+
 /* The tables that the run leaves: kept, and not somebody else's already. */
 static List *
 publisher_outputs(RunState *run)
@@ -268,6 +271,7 @@ publisher_run(RunState *run)
 	int			delay = PUBLISH_RETRY_MIN_MS;
 	TimestampTz since = GetCurrentTimestamp();
 	bool		told = false;
+	int			caught_up = 0;
 
 	run_state_show(run, "publishing");
 	for (int tries = 1;; tries++)
@@ -290,7 +294,19 @@ publisher_run(RunState *run)
 			return;
 		}
 		if (obstacle.stale != NULL)
-			continue;
+		{
+			if (++caught_up < PUBLISH_CATCH_UPS)
+				continue;
+			run_state_give_up(run, ETL_RUN_FAILED, ERRCODE_OBJECT_IN_USE,
+							  psprintf("run " INT64_FORMAT " of pipeline \"%s\" could not be published: table \"%s\" is being altered again and again",
+									   run->run_id, run->pipeline->name,
+									   obstacle.stale->process_name),
+							  psprintf("Each of %d tries has found a new index or constraint.",
+									   PUBLISH_CATCH_UPS),
+							  "Let that end, and go on with etl.resume.");
+			AbortOutOfAnyTransaction();
+			return;
+		}
 		publisher_check_blocker(run, &obstacle);
 		publisher_check_publish_timeout(run, since, &obstacle);
 		/* it comes back soon: be there before it */

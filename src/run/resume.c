@@ -27,6 +27,7 @@
 
 #include "access/xact.h"
 #include "base/lock.h"
+#include "table/relation_attrs.h"
 #include "table/staging.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -126,6 +127,17 @@ resume_compare_ids(const void *key, const void *element)
 	return (step_id > other) - (step_id < other);
 }
 
+/* What bears the name of a step may have been changed, or made by somebody, since the run ended. */
+static void
+resume_check_table(RunState *run, Oid relid, const char *process_name)
+{
+	Oid			published = catalog_published(run->pipeline->id, run->pipeline->target_schema,
+											  process_name);
+
+	staging_check_table(run->staging, relid, process_name,
+						OidIsValid(published) ? relation_attrs_owner(published) : InvalidOid);
+}
+
 static ResumeStep *
 resume_load(RunState *run, const PastRun *past)
 {
@@ -149,7 +161,7 @@ resume_load(RunState *run, const PastRun *past)
 			continue;
 		step->relid = get_relname_relid((*found)->process_name, run->staging);
 		if (OidIsValid(step->relid))
-			staging_check_table(run->staging, step->relid, (*found)->process_name);
+			resume_check_table(run, step->relid, (*found)->process_name);
 		if (OidIsValid(step->relid) && !past->survived && !staging_table_is_logged(step->relid))
 			step->relid = InvalidOid;
 	}

@@ -287,6 +287,7 @@ etl_run(PG_FUNCTION_ARGS)
 	RunRequest *request;
 	char	   *pipeline;
 	int64		run_id;
+	int			nestlevel;
 
 	security_check_may_start("etl.run()");
 	run_check_nothing_written("etl.run", "Commit first, or use etl.start, which starts the run when this transaction commits.");
@@ -294,7 +295,9 @@ etl_run(PG_FUNCTION_ARGS)
 	request = run_read_arguments(fcinfo, &pipeline);
 	request->waits = true;
 	worker_before_other_run();
+	nestlevel = session_watch_client();
 	run_id = run_follow(request_launch(request, run_patience(request, true)), false, pipeline);
+	session_unwatch_client(nestlevel);
 	if (run_id == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(run_id);
@@ -504,6 +507,7 @@ etl_resume(PG_FUNCTION_ARGS)
 	Pipeline   *pipeline;
 	int64		run_id;
 	EtlRunStatus status;
+	int			nestlevel;
 
 	security_check_may_start("etl.resume()");
 	run_check_nothing_written("etl.resume", "Commit first.");
@@ -527,7 +531,10 @@ etl_resume(PG_FUNCTION_ARGS)
 	request->waits = true;
 	run_complete_request(request, pipeline, past->version);
 	worker_before_other_run();
-	run_id = run_follow(request_launch(request, run_patience(request, true)), false, pipeline->name);
+	nestlevel = session_watch_client();
+	run_id = run_follow(request_launch(request, run_patience(request, true)), false,
+						pipeline->name);
+	session_unwatch_client(nestlevel);
 	PG_RETURN_INT64(run_id);
 }
 
@@ -541,6 +548,8 @@ etl_wait(PG_FUNCTION_ARGS)
 	int64		timeout_ms = -1;
 	int64		run_id;
 	EtlRunStatus status;
+	int			nestlevel;
+	bool		ended;
 
 	security_check_primary("etl.wait()");
 	if (session_is_worker())
@@ -566,7 +575,10 @@ etl_wait(PG_FUNCTION_ARGS)
 	 * Also where the row says already how it ended: the coordinator has the pipeline for another
 	 * moment, and who has waited for a run may expect to be able to start the next one.
 	 */
-	if (lock_wait_for_run(run_id, timeout_ms) && status == ETL_RUN_RUNNING)
+	nestlevel = session_watch_client();
+	ended = lock_wait_for_run(run_id, timeout_ms);
+	session_unwatch_client(nestlevel);
+	if (ended && status == ETL_RUN_RUNNING)
 	{
 		if (!run_find(run_id, &status))
 			run_unknown(run_id);

@@ -170,6 +170,12 @@ run_state_waiting_sessions(RunState *run, int **pids)
 	return n;
 }
 
+bool
+run_state_is_terminated(void)
+{
+	return terminate_requested;
+}
+
 void
 run_state_check_signals(RunState *run)
 {

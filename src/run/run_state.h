@@ -135,6 +135,9 @@ extern int	run_state_waiting_sessions(RunState *run, int **pids);
 /* Installs the handlers of SIGINT and SIGTERM. */
 extern void run_state_catch_signals(void);
 
+/* Return true if it was SIGTERM. */
+extern bool run_state_is_terminated(void);
+
 /* Heeds what they have caught: gives the run up. */
 extern void run_state_check_signals(RunState *run);
 

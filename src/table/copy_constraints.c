@@ -188,6 +188,16 @@ hand_over(Oid published, Oid staged)
 		!COMPAT_CLASS_OWNERCHECK(published, GetUserId()))
 		return;					/* publishing will see */
 	owner = relation_attrs_owner(published);
+	foreach(lc, find_all_inheritors(published, NoLock, NULL))
+	{
+		if (relation_attrs_owner(lfirst_oid(lc)) != owner)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("partition \"%s\" has another owner than the table \"%s\"",
+							names_relation(lfirst_oid(lc)), names_relation(published)),
+					 errdetail("What the one has defined would be executed as the other."),
+					 errhint("ALTER TABLE ... OWNER TO the same role.")));
+	}
 	foreach(lc, find_all_inheritors(staged, NoLock, NULL))
 		relation_attrs_give(lfirst_oid(lc), owner);
 }

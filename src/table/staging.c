@@ -32,7 +32,10 @@
 #include "catalog/pg_statistic_ext.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -248,7 +251,7 @@ staging_has_missing_values(Relation relation)
 }
 
 void
-staging_check_table(Oid staging, Oid relid, const char *process_name)
+staging_check_table(Oid staging, Oid relid, const char *process_name, Oid owner)
 {
 	List	   *relids;
 	ListCell   *lc;
@@ -269,7 +272,7 @@ staging_check_table(Oid staging, Oid relid, const char *process_name)
 			what = "It has been moved to another schema.";
 		else if (root && strcmp(RelationGetRelationName(relation), process_name) != 0)
 			what = "It has been renamed.";
-		else if (relation->rd_rel->relowner != GetUserId())
+		else if (relation->rd_rel->relowner != GetUserId() && relation->rd_rel->relowner != owner)
 			what = "It has got another owner.";
 		else if (relation->rd_rel->relkind != RELKIND_RELATION &&
 				 !(root && relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE))
@@ -289,6 +292,32 @@ staging_check_table(Oid staging, Oid relid, const char *process_name)
 			staging_raise_changed(process_name, what);
 	}
 	list_free(relids);
+}
+
+void
+staging_let_in(Oid staging, Oid owner)
+{
+	GrantStmt  *grant;
+	AccessPriv *usage;
+	RoleSpec   *role;
+
+	if (COMPAT_NAMESPACE_ACLCHECK(staging, owner, ACL_USAGE) == ACLCHECK_OK)
+		return;
+	usage = makeNode(AccessPriv);
+	usage->priv_name = "usage";
+	role = makeNode(RoleSpec);
+	role->roletype = ROLESPEC_CSTRING;
+	role->rolename = GetUserNameFromId(owner, false);
+	role->location = -1;
+	grant = makeNode(GrantStmt);
+	grant->is_grant = true;
+	grant->targtype = ACL_TARGET_OBJECT;
+	grant->objtype = OBJECT_SCHEMA;
+	grant->objects = list_make1(makeString(staging_name(staging)));
+	grant->privileges = list_make1(usage);
+	grant->grantees = list_make1(role);
+	ExecuteGrantStmt(grant);
+	CommandCounterIncrement();
 }
 
 bool

@@ -187,7 +187,7 @@ for my $way ('terminate', 'cancel')
 	check_aftermath("caller, $way", 'CANCELLED', 'CANCELLED', 'CANCELLED');
 }
 
-($job, $worker, $coordinator) = begin_slow_run(env => { PGOPTIONS => '-c client_connection_check_interval=100ms' });
+($job, $worker, $coordinator) = begin_slow_run();
 kill_client($job);
 poll_ok($node, "SELECT (" . worker_sql() . ") = 0", 'client gone: the step is stopped');
 poll_ok($node, "SELECT status <> 'RUNNING' FROM etl.run_log ORDER BY run_id DESC LIMIT 1",
