@@ -19,7 +19,6 @@
 #include "commands/trigger.h"
 #include "common/pg_prng.h"
 #include "fmgr.h"
-#include "libpq/libpq-be.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "storage/latch.h"
