@@ -243,7 +243,7 @@ max_parallel: how many steps may run at a time, 1 to 1024; if NULL the server''s
 max_attempts: how often a step is tried, 1 to 1000.
 retry_delay: the pause before the second attempt; doubled for each further one, up to 5 minutes.
 retry_on: which errors are worth another attempt: transient, any, SQLSTATEs, classes of them (their first two characters).
-step_timeout, run_timeout: for one attempt, and for the run; NULL: none.  In all intervals a month counts as 30 days and 12 months as 365.25.
+step_timeout, run_timeout: for one attempt, and for the run, counted from the call; NULL: none.  In all intervals a month counts as 30 days and 12 months as 365.25.
 ordering: graph, or staged: steps of execution_order n start when all of lower orders have ended.
 durability: which tables are logged, where a step does not say: unlogged (none), outputs (of steps that no step reads), all.
 one_snapshot: all query steps of a run that no command step precedes read the sources as of one instant, the run''s start.  false: each step as of its own; for very long runs, as the instant is kept from VACUUM.
@@ -795,7 +795,7 @@ COMMENT ON COLUMN etl.pipeline.max_attempts IS 'how often a step is tried that d
 COMMENT ON COLUMN etl.pipeline.retry_delay IS 'the pause before the second attempt; doubled for each further one';
 COMMENT ON COLUMN etl.pipeline.retry_on IS 'which errors are worth another attempt: transient, any, SQLSTATEs, their classes';
 COMMENT ON COLUMN etl.pipeline.step_timeout IS 'for one attempt of a step that does not say it itself; NULL: none';
-COMMENT ON COLUMN etl.pipeline.run_timeout IS 'for a run; NULL: none';
+COMMENT ON COLUMN etl.pipeline.run_timeout IS 'for a run, counted from the call; NULL: none';
 COMMENT ON COLUMN etl.pipeline.ordering IS 'graph, or staged: execution_order is a barrier';
 COMMENT ON COLUMN etl.pipeline.durability IS 'which tables are logged, where a step does not say: unlogged (none), outputs (of steps that no step reads), all';
 COMMENT ON COLUMN etl.pipeline.one_snapshot IS 'the query steps of a run that no command step precedes read the sources as of one instant';

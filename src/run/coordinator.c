@@ -54,6 +54,15 @@
 
 /* ---- waiting for its turn, beginning ---- */
 
+/* The run_timeout counts from the call, so what the run has waited for counts, too. */
+static TimestampTz
+coordinator_deadline(const RunRequest *request)
+{
+	if (request->run_timeout_ms == 0)
+		return DT_NOEND;
+	return TimestampTzPlusMilliseconds(request->requested_at, request->run_timeout_ms);
+}
+
 /*
  * Get the processes that the run cannot do without.  The session that launches the run lets no
  * other one get any meanwhile, and it is the one that loses its patience.
@@ -94,15 +103,6 @@ coordinator_wait_for_commit(RunState *run)
 		proc_exit(0);
 }
 
-/* The run_timeout counts from the call, so what the run has waited for counts, too. */
-static TimestampTz
-coordinator_deadline(const RunRequest *request)
-{
-	if (request->run_timeout_ms == 0)
-		return DT_NOEND;
-	return TimestampTzPlusMilliseconds(request->requested_at, request->run_timeout_ms);
-}
-
 /* Returns false where another run is on and this one shall be skipped. */
 static bool
 coordinator_take_turn(RunState *run, const char *pipeline)
@@ -118,7 +118,6 @@ coordinator_take_turn(RunState *run, const char *pipeline)
 	run_state_allow_interrupts();
 	free = lock_pipeline(id, wait);
 	run_state_forbid_interrupts();
-	run_state_disarm_deadline();
 	if (caller != 0)
 		lock_caller_release(caller);
 	CommitTransactionCommand();
@@ -327,6 +326,7 @@ coordinator_begin_run(RunState *run)
 	{
 		Pipeline   *pipeline;
 
+		run_state_arm_deadline(coordinator_deadline(run->request));
 		coordinator_get_staff(run);
 		coordinator_wait_for_commit(run);
 
@@ -341,7 +341,6 @@ coordinator_begin_run(RunState *run)
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("the pipeline was dropped before its run could start")));
 
-		run_state_arm_deadline(coordinator_deadline(run->request));
 		if (coordinator_take_turn(run, pipeline->name))
 		{
 			coordinator_load(run);
@@ -355,6 +354,7 @@ coordinator_begin_run(RunState *run)
 				run->executed = run->selected;
 			}
 			run_state_forbid_interrupts();
+			run_state_disarm_deadline();
 			MemoryContextSwitchTo(run->context);
 			run->dag = dag_run_create(run->graph->dag, run->executed, run->pipeline->staged);
 			coordinator_insert_run(run);
