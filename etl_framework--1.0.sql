@@ -423,7 +423,11 @@ CREATE FUNCTION etl.cancel(run_id bigint)
 RETURNS bool LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'etl_cancel';
 
-CREATE FUNCTION etl.param(name text, default_value text = NULL)
+CREATE FUNCTION etl.param(name text)
+RETURNS text LANGUAGE C STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'etl_param';
+
+CREATE FUNCTION etl.param(name text, default_value text)
 RETURNS text LANGUAGE C STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'etl_param';
 
@@ -467,10 +471,13 @@ COMMENT ON FUNCTION etl.cancel IS
 'Asks for the end of a run: the SQL of its steps is interrupted, nothing is published.  Returns true if the run was on and has been asked; etl.wait tells when it has ended.
 Errors: undefined_object for a run that does not exist or that the caller may not see.';
 
-COMMENT ON FUNCTION etl.param IS
-'A parameter of the run whose step calls it: what params has under that name, as text (JSON null as NULL); default_value if it has nothing.
-To try a step''s SQL by hand, set etl_framework.params to a JSON object.
-Errors: invalid_parameter_value if that setting is something else.';
+COMMENT ON FUNCTION etl.param(text) IS
+'A parameter of the run whose step calls it: what params has under that name, as text (JSON null as NULL).
+To try a step''s SQL by hand, set etl_framework.params to a JSON object; where it is empty, which it is not in a run, all parameters are NULL.
+Errors: undefined_parameter if there is no parameter of that name; invalid_parameter_value if etl_framework.params is not a JSON object.';
+COMMENT ON FUNCTION etl.param(text, text) IS
+'The same, but default_value (which may be NULL) if params has nothing under that name.
+Errors: invalid_parameter_value as above.';
 
 COMMENT ON FUNCTION etl.run_status IS
 'Used by the views: the true status of a run whose row was seen to have this status.  A run that is RUNNING and whose coordinator is gone has CRASHED; during recovery that is UNKNOWN.  NULL for a run that the caller may not see.';

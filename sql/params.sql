@@ -13,7 +13,10 @@ SELECT etl.param(NULL);
 SELECT etl.param(NULL, 'default');
 SET etl_framework.params = '{"text": "a", "int": 7, "num": 1.50, "big": 1e30, "neg": -0.001, "yes": true, "no": false, "null": null, "list": [1, "b", null], "object": {"k": {"l": 1}}, "": "no name", "ü ñ": "名前", "quote''d": "it''s \"so\" \\ $$"}';
 SELECT n AS name, etl.param(n) AS value, etl.param(n, 'default') AS or_default
-  FROM unnest('{text,int,num,big,neg,yes,no,"null",list,object,"","ü ñ",quote''d,TEXT,missing,k}'::text[]) AS n;
+  FROM unnest('{text,int,num,big,neg,yes,no,"null",list,object,"","ü ñ",quote''d}'::text[]) AS n;
+SELECT n AS name, etl.param(n, 'default') AS or_default, etl.param(n, NULL) IS NULL AS or_null
+  FROM unnest('{TEXT,missing,k}'::text[]) AS n;
+SELECT etl.param('TEXT');
 SELECT etl.param('list')::jsonb -> 1 AS element, etl.param('object')::jsonb #>> '{k,l}' AS nested, etl.param('int')::int + 1 AS number;
 SELECT pg_typeof(etl.param('int'));
 -- the setting decides, at every moment
@@ -49,7 +52,7 @@ SELECT pg_temp.define('params',
 	'of_day', 'SELECT * FROM sales WHERE day = etl.param(''day'')::date',
 	'by_function', 'SELECT * FROM sales WHERE day = day()',
 	'limited', 'SELECT amount FROM sales ORDER BY amount LIMIT limit_plpgsql()',
-	'all_of_them', 'SELECT etl.param(''day'') AS day, etl.param(''limit'') AS "limit", etl.param(''none'', ''default'') AS none, etl.param(''odd'') AS odd',
+	'all_of_them', 'SELECT etl.param(''day'', NULL) AS day, etl.param(''limit'', NULL) AS "limit", etl.param(''none'', ''default'') AS none, etl.param(''odd'', NULL) AS odd',
 	'noted', 'INSERT INTO params_source.noted VALUES (etl.param(''day'', ''no day''))',
 	'in_do', $$DO 'BEGIN INSERT INTO params_source.noted VALUES (''do '' || etl.param(''day'', ''no day'')); END'$$);
 SELECT * FROM pg_temp.try($sql$SELECT etl.run('params', params => '{"day": "2024-01-08", "limit": 2, "odd": "it''s $$ \" \\ ü"}')$sql$);
@@ -62,16 +65,20 @@ SELECT params FROM etl.run_log WHERE pipeline = 'params';
 -- they are the run's: the session keeps its own, and the next run has none
 SELECT etl.param('day', 'not here');
 SET etl_framework.params = '{"day": "2024-02-01", "limit": 1}';
-SELECT * FROM pg_temp.try($sql$SELECT etl.run('params', params => '{"limit": 4}')$sql$);
-SELECT * FROM params.of_day;
+SELECT * FROM pg_temp.try($sql$SELECT etl.run('params', params => '{"limit": 4}', steps => '{limited,all_of_them}')$sql$);
 SELECT count(*) FROM params.limited;
 SELECT * FROM params.all_of_them;
-SELECT * FROM pg_temp.try($sql$SELECT etl.run('params')$sql$);
+SELECT * FROM pg_temp.try($sql$SELECT etl.run('params', steps => '{limited,all_of_them}')$sql$);
 SELECT count(*) FROM params.limited;
 SELECT * FROM params.all_of_them;
 SELECT etl.param('day');
 RESET etl_framework.params;
 
+-- one that is missing, or misspelt, publishes no empty table: in a query, a function, a parallel worker
+SELECT * FROM pg_temp.try($sql$SELECT etl.run('params', steps => '{of_day}')$sql$);
+SELECT * FROM pg_temp.try($sql$SELECT etl.run('params', steps => '{by_function}', params => '{"Day": "2024-01-08"}')$sql$);
+SELECT step_id, error_message, sqlstate, error_detail, error_hint FROM etl.log WHERE pipeline = 'params' AND status = 'FAILED' ORDER BY run_id;
+SELECT * FROM params.of_day;
 -- one that does not fit
 SELECT * FROM pg_temp.try($sql$SELECT etl.run('params', params => '{"day": "yesterweek"}', steps => '{of_day}')$sql$);
 -- a large one
@@ -93,6 +100,8 @@ SELECT etl.alter_step('params', 'of_day', $${
 	"settings": ["parallel_setup_cost=0", "parallel_tuple_cost=0", "min_parallel_table_scan_size=0", "parallel_leader_participation=off", "max_parallel_workers_per_gather=2"]}$$);
 ANALYZE sales;
 SELECT * FROM pg_temp.try($sql$SELECT etl.run('params', params => '{"limit": 10}', steps => '{of_day}')$sql$);
+SELECT * FROM params.of_day;
+SELECT * FROM pg_temp.try($sql$SELECT etl.run('params', params => '{"Limit": 10}', steps => '{of_day}')$sql$);
 SELECT * FROM params.of_day;
 
 SELECT pg_temp.forget('params');

@@ -671,6 +671,34 @@ run_params(void)
 	return parsed;
 }
 
+/* A missing value is not an empty one: what was selected by it would be an empty table. */
+static void
+run_raise_no_param(const char *name, Jsonb *params)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	if (params != NULL)
+	{
+		JsonbIterator *iterator = JsonbIteratorInit(&params->root);
+		JsonbIteratorToken token;
+		JsonbValue	key;
+
+		while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
+		{
+			if (token == WJB_KEY)
+				appendStringInfo(&names, "%s\"%.*s\"", names.len > 0 ? ", " : "",
+								 key.val.string.len, key.val.string.val);
+		}
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_PARAMETER),
+			 errmsg("the run has no parameter \"%s\"", name),
+			 names.len > 0 ? errdetail("It has %s.", names.data) :
+			 errdetail("It has none."),
+			 errhint("Give it one with params, or say what holds without: etl.param(name, default_value).")));
+}
+
 Datum
 etl_param(PG_FUNCTION_ARGS)
 {
@@ -687,7 +715,10 @@ etl_param(PG_FUNCTION_ARGS)
 											 &buffer);
 	if (value == NULL)
 	{
-		if (PG_ARGISNULL(1))
+		/* in a step there are always some, if only {}: parallel workers know that, too */
+		if (PG_NARGS() < 2 && params != NULL)
+			run_raise_no_param(text_to_cstring(PG_GETARG_TEXT_PP(0)), params);
+		if (PG_NARGS() < 2 || PG_ARGISNULL(1))
 			PG_RETURN_NULL();
 		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
 	}

@@ -246,8 +246,7 @@ worker_prepare(Attempt *attempt)
 
 	worker_set_search_path();
 	params = run_shmem_params(worker_run);
-	if (params != NULL)
-		session_set(GUC_PARAMS_NAME, params);
+	session_set(GUC_PARAMS_NAME, params != NULL ? params : "{}");
 	materialize_planner_settings(step->broadcast, attempt->reads_partitions);
 	foreach(lc, step->settings)
 		session_set_assignment((const char *) lfirst(lc));
