@@ -6,7 +6,9 @@
  * The old run's staging schema is still there, and etl.log says which steps have
  * succeeded.  Of these are taken over:
  *
- * - commands, always: what they did they have committed, and must not do twice;
+ * - commands, as what they did they have committed, and must not do twice; but what
+ *	 one has written into a table of the run belongs to that table, and where that is
+ *	 made again the command is executed again, or the run cannot be resumed;
  * - query steps whose tables are there and whole (logged, or made since the
  *	 server's last crash), but where the pipeline promises one snapshot and nobody
  *	 has asked for less only those that know nothing of the sources: the old run's
@@ -220,6 +222,94 @@ resume_derived(const RunState *run, const ResumeStep *steps, const int *order)
 	return derived;
 }
 
+/* What the executed steps read has to be there: from the last steps to the first. */
+static void
+resume_choose_inputs(RunState *run, ResumeStep *steps, const int *order)
+{
+	for (int k = run->graph->nsteps - 1; k >= 0; k--)
+	{
+		const int  *upstream;
+		int			n = dag_upstream(run->graph->dag, order[k], &upstream);
+
+		for (int u = 0; u < n && steps[order[k]].execute; u++)
+		{
+			if (resume_is_selected(run, upstream[u]) && resume_is_query(run, upstream[u]) &&
+				!OidIsValid(steps[upstream[u]].relid))
+				steps[upstream[u]].execute = true;
+		}
+	}
+}
+
+/*
+ * Sort what a command writes: return true if that is the table of a step that is executed.  *kept is
+ * set if there is a table of a step that is not, *outside to something else that it writes, or NULL.
+ */
+static bool
+resume_writes_executed(const RunState *run, const ResumeStep *steps, int command,
+					   bool *kept, const char **outside)
+{
+	bool		executed = false;
+	ListCell   *lc;
+
+	*kept = false;
+	*outside = NULL;
+	foreach(lc, run->graph->steps[command]->writes)
+	{
+		int			written = pipeline_find_reference(run->graph, lfirst(lc));
+
+		if (written < 0 || !resume_is_selected(run, written) || !resume_is_query(run, written))
+			*outside = lfirst(lc);
+		else if (steps[written].execute)
+			executed = true;
+		else
+			*kept = true;
+	}
+	return executed;
+}
+
+/*
+ * Commands that have written into tables of the run are executed together with these: all of the
+ * tables, and each command that writes one.  So are the tables of a command that could commit a
+ * part of its work and then failed.  Return true if that has made more steps be executed.
+ */
+static bool
+resume_choose_writers(RunState *run, ResumeStep *steps)
+{
+	PipelineGraph *graph = run->graph;
+	bool		more = false;
+
+	for (int i = 0; i < graph->nsteps; i++)
+	{
+		bool		kept;
+		const char *outside;
+		bool		executed;
+		ListCell   *lc;
+
+		if (!resume_is_selected(run, i) || resume_is_query(run, i))
+			continue;
+		executed = resume_writes_executed(run, steps, i, &kept, &outside);
+		if (steps[i].past == NULL)
+			executed = kept && graph->steps[i]->kind == ETL_STEP_COMMAND_ALONE;
+		else if (executed && outside != NULL)
+			resume_refuse(run->request->resumes, "a command would do twice what it has done",
+						  psprintf("Step \"%s\" has written into a table that has to be made again, and into %s.",
+								   graph->steps[i]->process_name, outside),
+						  "Start another run with etl.run.");
+		if (!executed || (steps[i].execute && !kept))
+			continue;
+		steps[i].execute = true;
+		more = true;
+		foreach(lc, graph->steps[i]->writes)
+		{
+			int			written = pipeline_find_reference(graph, lfirst(lc));
+
+			if (written >= 0 && resume_is_selected(run, written) && resume_is_query(run, written))
+				steps[written].execute = true;
+		}
+	}
+	return more;
+}
+
 static void
 resume_choose(RunState *run, ResumeStep *steps, const int *order, const bool *derived)
 {
@@ -240,19 +330,10 @@ resume_choose(RunState *run, ResumeStep *steps, const int *order, const bool *de
 	for (int i = 0; i < graph->nsteps; i++)
 		steps[i].execute = steps[i].execute || (fresh && derived[i]);
 
-	/* and what they read has to be there: from the last steps to the first */
-	for (int k = graph->nsteps - 1; k >= 0; k--)
-	{
-		const int  *upstream;
-		int			n = dag_upstream(graph->dag, order[k], &upstream);
-
-		for (int u = 0; u < n && steps[order[k]].execute; u++)
-		{
-			if (resume_is_selected(run, upstream[u]) && resume_is_query(run, upstream[u]) &&
-				!OidIsValid(steps[upstream[u]].relid))
-				steps[upstream[u]].execute = true;
-		}
-	}
+	/* the one may bring about the other */
+	do
+		resume_choose_inputs(run, steps, order);
+	while (resume_choose_writers(run, steps));
 }
 
 /* What the run knows of the steps from now on; the tables that it keeps. */

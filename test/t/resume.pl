@@ -272,5 +272,53 @@ one($node, "SELECT etl.drop_pipeline('p')");
 is(one($node, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'pg\\_etl%'"), 0, 'dropping the pipeline takes along what is left');
 fails_like($node, "SELECT etl.resume($failed)", '42704', qr/pipeline "p" of run $failed was dropped/, 'a dropped pipeline');
 
+# ---- what commands have written into the run's own tables ----
+
+one($node, <<'EOT');
+SELECT etl.create_pipeline('w', target_schema => 'out', search_path => 'public', max_attempts => 1);
+SELECT etl.add_step('w', 'd', 'SELECT n FROM source', execution_order => 1);
+SELECT etl.add_step('w', 'd_2', 'INSERT INTO d SELECT -1', execution_order => 2);
+SELECT etl.add_step('w', 'd_3', 'UPDATE d SET n = n * 10', depends_on => '{d_2}', execution_order => 3);
+SELECT etl.add_step('w', 'e', 'SELECT 1 AS n', execution_order => 1);
+SELECT etl.add_step('w', 'e_2', 'INSERT INTO e SELECT 2', execution_order => 2);
+SELECT etl.add_step('w', 'end', 'SELECT (SELECT sum(n) FROM d) AS d, (SELECT sum(n) FROM e) AS e WHERE pass(etl.param(''p''))',
+	depends_on => '{d_3,e_2}');
+EOT
+
+sub fail_w
+{
+	trip('it');
+	finish_sql(begin_sql($node, "SELECT etl.run('w', params => '{\"p\": \"it\"}')"));
+	trip();
+	return last_run($node, 'run_id');
+}
+
+trip();
+is(one($node, "SELECT etl.wait(etl.start('w', params => '{\"p\": \"it\"}'))"), 'SUCCESS', 'commands write: undisturbed');
+my $undisturbed = one($node, 'SELECT array_agg(n ORDER BY n) FROM out.d');
+foreach my $options ('', ', reuse => true')
+{
+	$failed = fail_w();
+	resume($failed, $options);
+	is(one($node, 'SELECT array_agg(n ORDER BY n) FROM out.d'), $undisturbed, "commands write$options: a resumed run has made what an undisturbed one makes");
+	is(one($node, 'SELECT array_agg(n ORDER BY n) FROM out.e'), '{1,2}', "commands write$options: once");
+	is(work(), $options ? 'end / d d_2 d_3 e e_2' : 'd d_2 d_3 end / e e_2', "commands write$options: with the table that they belong to");
+}
+$failed = fail_w();
+$node->stop('immediate');
+$node->start;
+resume($failed, ', reuse => true');
+is(one($node, 'SELECT array_agg(n ORDER BY n) FROM out.d'), $undisturbed, 'commands write: after a crash');
+is(one($node, 'SELECT array_agg(n ORDER BY n) FROM out.e'), '{1,2}', 'commands write: after a crash, once');
+
+# one that has written elsewhere, too, must not do that twice
+one($node, "SELECT etl.alter_step('w', 'd_2', '{\"sql_query\": \"WITH a AS (INSERT INTO d SELECT -1) INSERT INTO done SELECT -1\"}')");
+$failed = fail_w();
+fails_like($node, "SELECT etl.resume($failed)", '55000', qr/would do twice.*d_2.*done/s, 'a command that has written elsewhere, too');
+is(one($node, 'SELECT count(*) FROM done WHERE n = -1'), 1, 'it has done so once');
+resume($failed, ', reuse => true');
+is(one($node, 'SELECT array_agg(n ORDER BY n) FROM out.d'), $undisturbed, 'with what it has written nothing has to be done twice');
+nothing_left($node, 'commands write');
+
 $node->stop;
 done_testing();
