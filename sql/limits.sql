@@ -51,5 +51,15 @@ SELECT etl.add_step('limits_many', 'total', 'SELECT sum(n) AS n FROM (' || strin
 SELECT * FROM pg_temp.try($$SELECT etl.run('limits_many', steps => '{+total}')$$);
 SELECT n FROM limits_many.total;
 
+-- errors as long as the values in them: the log keeps their beginning
+SELECT etl.create_pipeline('limits_error', target_schema => 'limits', max_attempts => 1);
+SELECT etl.add_step('limits_error', 'long', $$DO 'BEGIN RAISE EXCEPTION USING message = repeat(''ä'', 1000000), detail = repeat(''ö'', 2000000), hint = repeat(''x'', 65536); END'$$);
+SELECT count(*) AS lines FROM pg_temp.try($$SELECT etl.run('limits_error')$$);
+SELECT left(error_message, 3) AS message, right(error_message, 20) AS message_end, right(error_detail, 20) AS detail_end, length(error_hint) AS hint,
+	octet_length(error_message) BETWEEN 65536 AND 65600 AND octet_length(error_detail) BETWEEN 65536 AND 65600 AS cut
+  FROM etl.log WHERE pipeline = 'limits_error';
+SELECT octet_length(error_message) < 2000 AS short FROM etl.run_log WHERE pipeline = 'limits_error';
+SELECT etl.drop_pipeline('limits_error');
+
 SELECT etl.drop_pipeline('limits', true), etl.drop_pipeline('limits_many', true);
 DROP SCHEMA limits, limits_many;

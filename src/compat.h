@@ -55,8 +55,8 @@
 
 /*
  * What ExecutorCheckPerms's hooks take, and pass on; and the rights that a
- * relation of the query is needed with.  (Users include parser/parse_relation.h.)  15 has these in the range table's entry
- * itself; partitions that the planner has added have none.
+ * relation of the query is needed with.  (Users include parser/parse_relation.h.)  15 has these in
+ * the range table's entry itself; partitions that the planner has added have none.
  */
 #if PG_VERSION_NUM >= 160000
 #define COMPAT_CHECK_PERMS_PARAMETERS	List *tables, List *rights, bool raise
@@ -133,7 +133,8 @@
 #elif PG_VERSION_NUM >= 160000
 #define ExecCheckRelationCompat(query, rte) \
 	((rte)->perminfoindex == 0 || \
-	 ExecCheckPermissions(NIL, list_make1(getRTEPermissionInfo((query)->rteperminfos, (rte))), false))
+	 ExecCheckPermissions(NIL, list_make1(getRTEPermissionInfo((query)->rteperminfos, (rte))), \
+						  false))
 #else
 #define ExecCheckRelationCompat(query, rte) \
 	ExecCheckRTPerms(list_make1(rte), false)

@@ -557,9 +557,12 @@ lock_describe_wait(int pid)
 										 lock->waitLockMode));
 		if (lock->locktag.locktag_type == LOCKTAG_RELATION &&
 			lock->locktag.locktag_field1 == MyDatabaseId)
+		{
+			Datum		relid = ObjectIdGetDatum(lock->locktag.locktag_field2);
+
 			appendStringInfo(&buf, "relation %s",
-							 DatumGetCString(DirectFunctionCall1(regclassout,
-																 ObjectIdGetDatum(lock->locktag.locktag_field2))));
+							 DatumGetCString(DirectFunctionCall1(regclassout, relid)));
+		}
 		else
 			DescribeLockTag(&buf, &lock->locktag);
 		return buf.data;

@@ -21,7 +21,7 @@ typedef struct SqlErrorContext
 								 * to get one in sql */
 	const char *label;			/* NULL, or what sql is: a context line of label and sql is added */
 	int			statement;		/* which statement of sql runs, from 1 */
-	int			statements;		/* how many there are; above 1 a context line says which one it is */
+	int			statements;		/* how many; above 1 a context line says which one it is */
 
 	ErrorContextCallback callback;	/* private */
 } SqlErrorContext;

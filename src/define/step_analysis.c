@@ -228,7 +228,8 @@ step_analysis_of_step(const PipelineGraph *graph, int step, const TupleDesc *des
 /* ---- checks ---- */
 
 static void
-add_query(StepAnalysis *analysis, const StepCheck *check, RawStmt *raw, QueryEnvironment *environment)
+add_query(StepAnalysis *analysis, const StepCheck *check, RawStmt *raw,
+		  QueryEnvironment *environment)
 {
 	Query	   *query = check_query_analyze(check, raw, environment);
 

@@ -13,8 +13,8 @@
 /*
  * Calls the function as the pipeline's owner, in a security-restricted context,
  * with the search_path that its steps have (but for the run's staging schema, and
- * with the caller's temporary tables last), in a subtransaction that is rolled back: locks, settings and identity are
- * then as they were.  Its memory context is a short-lived one.
+ * with the caller's temporary tables last), in a subtransaction that is rolled back: locks,
+ * settings and identity are then as they were.  Its memory context is a short-lived one.
  *
  * Returns the error that it raised, in "context"; NULL if it raised none.  What
  * says something about the server or the session, and not about the pipeline, is

@@ -503,7 +503,8 @@ check_partitions(Validation *v, Subject *subject)
 	TupleDesc	desc = subject->analysis.desc;
 	ListCell   *lc;
 
-	subject->partition_key = step_table_partition_key(step->repartition_by, step->partition_key, desc);
+	subject->partition_key = step_table_partition_key(step->repartition_by, step->partition_key,
+													  desc);
 	foreach(lc, subject->partition_key)
 	{
 		for (int i = 0; i < desc->natts; i++)

@@ -308,7 +308,8 @@ finish(Test *test, MemoryContext context)
 	{
 		int64		counted = test->result->wrong_rows;
 
-		execute(check_query_analyze(check, check_query_limit(test->queries.rows, MAX_SAMPLES), NULL),
+		execute(check_query_analyze(check, check_query_limit(test->queries.rows, MAX_SAMPLES),
+									NULL),
 				check->text, &receiver);
 		test->result->wrong_rows = counted;
 	}

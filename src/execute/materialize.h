@@ -45,8 +45,8 @@ typedef struct MaterializeResult
  * to take the place of a published one it also gets that one's NOT NULL and CHECK
  * constraints and indexes that people have added there.
  *
- * Nothing is visible to others until the caller commits, and then all snapshots see the rows, older ones
- * included; after an error and the caller's abort nothing is left.  Takes its
+ * Nothing is visible to others until the caller commits, and then all snapshots see the rows, older
+ * ones included; after an error and the caller's abort nothing is left.  Takes its
  * own snapshot from the transaction: the caller needs none.
  *
  * Errors: what the query raises, with its position inside sql as internal

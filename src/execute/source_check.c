@@ -130,7 +130,8 @@ source_check_has_changed(Relation pg_class, Oid relid, Snapshot snapshot)
 		now.relfilenode != then.relfilenode)
 		return true;
 	return (now.relhassubclass || then.relhassubclass) &&
-		!equal(source_check_read_children(relid, NULL), source_check_read_children(relid, snapshot));
+		!equal(source_check_read_children(relid, NULL),
+			   source_check_read_children(relid, snapshot));
 }
 
 void

@@ -213,7 +213,8 @@ append_range(StringInfo diff, char sign, int before, int length)
 }
 
 static void
-append_hunk(StringInfo diff, const Script *script, int begin, int end, int old_before, int new_before)
+append_hunk(StringInfo diff, const Script *script, int begin, int end, int old_before,
+			int new_before)
 {
 	int			n_old = 0;
 	int			n_new = 0;

@@ -15,6 +15,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -141,6 +142,24 @@ void
 params_put_text(Params *params, const char *value)
 {
 	params_put_datum(params, value ? CStringGetTextDatum(value) : (Datum) 0, value == NULL);
+}
+
+void
+params_put_message(Params *params, const char *value)
+{
+	int			length = value ? strlen(value) : 0;
+	StringInfoData cut;
+
+	if (length <= MAX_MESSAGE_BYTES)
+	{
+		params_put_text(params, value);
+		return;
+	}
+	initStringInfo(&cut);
+	appendBinaryStringInfo(&cut, value, pg_mbcliplen(value, length, MAX_MESSAGE_BYTES));
+	appendStringInfo(&cut, "... (%d bytes)", length);
+	params_put_text(params, cut.data);
+	pfree(cut.data);
 }
 
 void

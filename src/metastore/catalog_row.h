@@ -32,6 +32,11 @@ extern void params_put_int64_unless(Params *params, int64 value, bool isnull);
 extern void params_put_oid(Params *params, Oid value);
 extern void params_put_bool(Params *params, bool value);
 extern void params_put_text(Params *params, const char *value);
+
+/* What an error says may be as long as a value in it is: it is cut after so many bytes. */
+#define MAX_MESSAGE_BYTES	65536
+
+extern void params_put_message(Params *params, const char *value);
 extern void params_put_list(Params *params, const List *value);
 extern void params_put_list_or_null(Params *params, const List *value);
 extern void params_put_interval(Params *params, int64 ms);

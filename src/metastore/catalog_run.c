@@ -82,7 +82,8 @@ catalog_insert_run(const RunRow *run)
 		" VALUES ($1, $2, $3, $4, pg_catalog.clock_timestamp(), 'RUNNING', $5, $6, $7, $8, $9,"
 		"  (SELECT s.token FROM etl.survival_data s))",
 		.nargs = 9,
-		.argtypes = {INT8OID, INT4OID, INT4OID, TEXTOID, JSONBOID, TEXTARRAYOID, INT4OID, INT4OID, INT8OID}
+		.argtypes = {INT8OID, INT4OID, INT4OID, TEXTOID, JSONBOID, TEXTARRAYOID, INT4OID, INT4OID,
+		INT8OID}
 	};
 	Params		params = {.n = 0};
 
@@ -112,7 +113,7 @@ catalog_end_run(int64 run_id, EtlRunStatus status, const char *error_message, bo
 
 	params_put_int64(&params, run_id);
 	params_put_text(&params, run_status_words[status]);
-	params_put_text(&params, error_message);
+	params_put_message(&params, error_message);
 	params_put_bool(&params, two_instants);
 	if (catalog_execute_write(&statement, &params) != 1)
 		elog(ERROR, "run " INT64_FORMAT " is not logged as running", run_id);
@@ -184,7 +185,8 @@ catalog_find_run(int64 run_id, int32 *pipeline_id, Oid *owner, EtlRunStatus *sta
 		row_open(&row, 0);
 		*pipeline_id = row_get_int32(&row, 0);
 		*owner = row_get_oid(&row);
-		*status = catalog_word_index(row_get_text(&row), run_status_words, lengthof(run_status_words));
+		*status = catalog_word_index(row_get_text(&row), run_status_words,
+									 lengthof(run_status_words));
 	}
 	etl_spi_end(&spi);
 
@@ -451,11 +453,11 @@ catalog_attempt_failed(int64 run_id, int32 step_id, const char *process_name, in
 	params_put_int32(&params, attempt);
 	params_put_text(&params, step_status_words[status]);
 	params_put_datum(&params, TimestampTzGetDatum(retry_at), retry_at == 0);
-	params_put_text(&params, error->message);
+	params_put_message(&params, error->message);
 	params_put_text(&params, unpack_sql_state(error->sqlerrcode));
-	params_put_text(&params, error->detail);
-	params_put_text(&params, error->hint);
-	params_put_text(&params, error->context);
+	params_put_message(&params, error->detail);
+	params_put_message(&params, error->hint);
+	params_put_message(&params, error->context);
 	put_cost(&params, cost);
 
 	return catalog_execute_write(&statement, &params) == 1;

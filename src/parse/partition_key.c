@@ -255,7 +255,8 @@ look_at_from(Level *level, Node *item)
 		found = relation->schemaname != NULL && strcmp(relation->schemaname, MARKER) == 0;
 		if (found)
 			level->aliases = lappend(level->aliases,
-									 relation->alias ? relation->alias->aliasname : relation->relname);
+									 relation->alias ? relation->alias->aliasname :
+									 relation->relname);
 	}
 	else if (IsA(item, JoinExpr))
 	{
@@ -463,7 +464,8 @@ typedef struct Reference
 static HTAB *
 index_readers(const List *steps)
 {
-	HASHCTL		ctl = {.keysize = sizeof(((Reference *) NULL)->text), .entrysize = sizeof(Reference),
+	HASHCTL		ctl = {.keysize = sizeof(((Reference *) NULL)->text),
+		.entrysize = sizeof(Reference),
 	.hcxt = CurrentMemoryContext};
 	HTAB	   *references = hash_create("readers", 256, &ctl, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	ListCell   *lc;

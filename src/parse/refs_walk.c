@@ -234,7 +234,8 @@ walk_query(RefsContext *context, Node *query, WithClause *with, RangeVar *modifi
 	if (with != NULL && with->recursive)
 	{
 		foreach(lc, ctes)
-			refs_find_name(context, NULL, lfirst_node(CommonTableExpr, lc)->ctename, true)->shadows++;
+			refs_find_name(context, NULL, lfirst_node(CommonTableExpr, lc)->ctename,
+						   true)->shadows++;
 	}
 
 	/* Without RECURSIVE, each sees those before it. */

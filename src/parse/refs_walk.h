@@ -23,7 +23,7 @@ typedef enum RefUse
 	REF_READ,					/* its rows or its definition are needed */
 	REF_WRITE,					/* its rows or its definition are changed */
 	REF_CREATE,					/* it is made: it need not be there before */
-	REF_COLUMN					/* qualifies a column of a table that the FROM clause names as well */
+	REF_COLUMN					/* qualifies a column of a table that FROM names as well */
 } RefUse;
 
 /* schema is empty where the name is not qualified; identifiers never are. */

@@ -378,6 +378,7 @@ publish_check_publications(Oid relid)
 static void
 publish_check_replaceable(PublishSet *set, PublishTask *task)
 {
+	bool		partitioned;
 	ListCell   *lc;
 
 	foreach(lc, find_all_inheritors(task->old, NoLock, NULL))
@@ -388,9 +389,8 @@ publish_check_replaceable(PublishSet *set, PublishTask *task)
 	task->own = catalog_output_indexes(set->pipeline_id, set->target_schema,
 									   task->output->process_name);
 	table_shape_check_replaceable(task->old);
-	replace_check_check_replaceable(task->old, task->replaced != NIL,
-									get_rel_relkind(task->output->relid) == RELKIND_PARTITIONED_TABLE,
-									NIL, task->own);
+	partitioned = get_rel_relkind(task->output->relid) == RELKIND_PARTITIONED_TABLE;
+	replace_check_check_replaceable(task->old, task->replaced != NIL, partitioned, NIL, task->own);
 }
 
 /*

@@ -132,7 +132,8 @@ has_columns(const Collection *collection, HeapTuple constraint, TupleDesc desc)
 	array = DatumGetArrayTypeP(value);
 	for (int i = 0; i < ARR_DIMS(array)[0]; i++)
 	{
-		if (!table_shape_has_column(collection->to, ((int16 *) ((char *) array + ARR_OVERHEAD_NONULLS(1)))[i]))
+		if (!table_shape_has_column(collection->to,
+									((int16 *) ((char *) array + ARR_OVERHEAD_NONULLS(1)))[i]))
 			return false;
 	}
 	return true;

@@ -4,8 +4,8 @@
  *	  A table that replaces a published one gets what that was beside its rows.
  *
  * Three kinds of things.  What takes time, or what the new rows have to obey, is there
- * already: the table was built as a twin of the other one (copy_constraints.c, index_match.c).  What
- * is a value of a catalog row is copied.  All else is made again by its definition
+ * already: the table was built as a twin of the other one (copy_constraints.c, index_match.c).
+ * What is a value of a catalog row is copied.  All else is made again by its definition
  * (recreate_objects.c).
  *
  *-------------------------------------------------------------------------
@@ -70,7 +70,8 @@ static Acl *
 acl_of(Relation pg_class, HeapTuple tuple)
 {
 	bool		isnull;
-	Datum		acl = heap_getattr(tuple, Anum_pg_class_relacl, RelationGetDescr(pg_class), &isnull);
+	Datum		acl = heap_getattr(tuple, Anum_pg_class_relacl, RelationGetDescr(pg_class),
+								   &isnull);
 
 	return isnull ? NULL : DatumGetAclPCopy(acl);
 }
@@ -215,7 +216,8 @@ twin_of(const List *twins, Oid published)
 static void
 execute_one(Oid relid, AlterTableType subtype, const char *name, Node *definition)
 {
-	table_shape_execute_alter(relid, list_make1(table_shape_alter_command(subtype, name, definition)));
+	table_shape_execute_alter(relid, list_make1(table_shape_alter_command(subtype, name,
+																		  definition)));
 }
 
 /* How rows are known to subscribers: of a table, or of a partition. */
@@ -382,7 +384,8 @@ carry_heaps(Oid from, Oid to)
 			carry_columns(heap, relid);
 		else if (is_partition)
 			drop_grants(relid);
-		relation_attrs_copy_columns(get_rel_relkind(relid) == RELKIND_RELATION ? heap : from, relid);
+		relation_attrs_copy_columns(get_rel_relkind(relid) == RELKIND_RELATION ? heap : from,
+									relid);
 	}
 }
 
@@ -397,7 +400,8 @@ replace_table_prepare(Oid from, Oid to, bool corresponds, const List *twins, con
 	succession->to = to;
 	foreach(lc, find_all_inheritors(to, NoLock, NULL))
 		relation_attrs_give(lfirst_oid(lc),
-							relation_attrs_owner(lfirst_oid(lc) == to ? from : table_shape_first_heap(from)));
+							relation_attrs_owner(lfirst_oid(lc) == to ? from :
+												 table_shape_first_heap(from)));
 	if (corresponds)
 	{
 		carry_heaps(from, to);

@@ -241,8 +241,9 @@ resume_choose_inputs(RunState *run, ResumeStep *steps, const int *order)
 }
 
 /*
- * Sort what a command writes: return true if that is the table of a step that is executed.  *kept is
- * set if there is a table of a step that is not, *outside to something else that it writes, or NULL.
+ * Look at what a command writes: return true if that is the table of a step that is executed.
+ * *kept is set if there is a table of a step that is not, *outside to something else that it
+ * writes, or NULL.
  */
 static bool
 resume_writes_executed(const RunState *run, const ResumeStep *steps, int command,

@@ -188,7 +188,8 @@ run_read_arguments(FunctionCallInfo fcinfo, char **pipeline_name)
 					 errhint("For example: params => '{\"day\": \"2024-01-31\"}'.")));
 		request->params = JsonbToCString(NULL, &params->root, VARSIZE(params));
 	}
-	request->steps = pipeline_selection_from_array(PG_ARGISNULL(3) ? NULL : PG_GETARG_ARRAYTYPE_P(3));
+	request->steps = pipeline_selection_from_array(PG_ARGISNULL(3) ? NULL :
+												   PG_GETARG_ARRAYTYPE_P(3));
 	request->conflict = run_conflict_word(text_to_cstring(PG_GETARG_TEXT_PP(4)));
 	if (request->conflict == ETL_CONFLICT_WAIT && session_is_worker())
 		ereport(ERROR,
@@ -705,6 +706,7 @@ etl_param(PG_FUNCTION_ARGS)
 	Jsonb	   *params = run_params();
 	JsonbValue	buffer;
 	JsonbValue *value = NULL;
+	char	   *number;
 
 	if (PG_ARGISNULL(0))
 		run_null_argument("name");
@@ -731,8 +733,9 @@ etl_param(PG_FUNCTION_ARGS)
 			PG_RETURN_TEXT_P(cstring_to_text_with_len(value->val.string.val,
 													  value->val.string.len));
 		case jbvNumeric:
-			PG_RETURN_TEXT_P(cstring_to_text(DatumGetCString(DirectFunctionCall1(numeric_out,
-																				 NumericGetDatum(value->val.numeric)))));
+			number = DatumGetCString(DirectFunctionCall1(numeric_out,
+														 NumericGetDatum(value->val.numeric)));
+			PG_RETURN_TEXT_P(cstring_to_text(number));
 		case jbvBool:
 			PG_RETURN_TEXT_P(cstring_to_text(value->val.boolean ? "true" : "false"));
 		default:

@@ -60,9 +60,11 @@ scheduler_tell_ended(RunState *run, int step, const char *status, const char *me
 		appendStringInfo(&line, ", " INT64_FORMAT " %s", rs->count_rows,
 						 rs->count_rows == 1 ? "row" : "rows");
 	if (rs->table_size >= 0)
-		appendStringInfo(&line, ", %s",
-						 text_to_cstring(DatumGetTextPP(DirectFunctionCall1(pg_size_pretty,
-																			Int64GetDatum(rs->table_size)))));
+	{
+		Datum		size = DirectFunctionCall1(pg_size_pretty, Int64GetDatum(rs->table_size));
+
+		appendStringInfo(&line, ", %s", text_to_cstring(DatumGetTextPP(size)));
+	}
 	if (rs->attempts > 0)
 		appendStringInfo(&line, ", %s", run_state_seconds(rs->started));
 	if (rs->attempts > 1)
@@ -318,10 +320,9 @@ scheduler_tell_starved(RunState *run)
 static void
 scheduler_holder_later(RunState *run)
 {
-	run->holder_again_at =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-									HOLDER_AGAIN_MS / 2 +
-									(int64) (HOLDER_AGAIN_MS * pg_prng_double(&pg_global_prng_state)));
+	int64		delay = HOLDER_AGAIN_MS * (0.5 + pg_prng_double(&pg_global_prng_state));
+
+	run->holder_again_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay);
 }
 
 /*
@@ -376,7 +377,8 @@ scheduler_has_snapshot(RunState *run)
 			scheduler_holder_gone(run);
 			break;
 		case SNAPSHOT_HOLDER_NONE:
-			if (run->holder_again_at <= GetCurrentTimestamp() && !snapshot_holder_start(run->holder))
+			if (run->holder_again_at <= GetCurrentTimestamp() &&
+				!snapshot_holder_start(run->holder))
 			{
 				scheduler_tell_starved(run);
 				scheduler_holder_later(run);
@@ -393,7 +395,8 @@ scheduler_has_snapshot(RunState *run)
 static void
 scheduler_provide(RunState *run)
 {
-	SnapshotHolderState holder = run->ninstant > 0 ? snapshot_holder_state(run->holder) : SNAPSHOT_HOLDER_READY;
+	SnapshotHolderState holder = run->ninstant > 0 ? snapshot_holder_state(run->holder) :
+	SNAPSHOT_HOLDER_READY;
 	int			wanted = 0;
 
 	/* how many are ready beyond one is for the pool to find out, step by step */
@@ -418,8 +421,8 @@ static void
 scheduler_check_stranded(RunState *run)
 {
 	bool		stranded = pool_busy(run->pool) == 0 && dag_run_has_ready(run->dag) &&
-		(pool_size(run->pool) == 0 ||
-		 (run->ninstant > 0 && snapshot_holder_state(run->holder) == SNAPSHOT_HOLDER_NONE));
+	(pool_size(run->pool) == 0 ||
+	 (run->ninstant > 0 && snapshot_holder_state(run->holder) == SNAPSHOT_HOLDER_NONE));
 
 	if (!stranded)
 		run->stranded_since = 0;
@@ -729,7 +732,8 @@ scheduler_run(RunState *run)
 		if (run->verdict == ETL_RUN_RUNNING && run->ninstant > 0 &&
 			snapshot_holder_state(run->holder) == SNAPSHOT_HOLDER_NONE)
 			wake_at = Min(wake_at, run->holder_again_at);
-		if (pool_busy(run->pool) > 0 || snapshot_holder_state(run->holder) == SNAPSHOT_HOLDER_STARTING)
+		if (pool_busy(run->pool) > 0 ||
+			snapshot_holder_state(run->holder) == SNAPSHOT_HOLDER_STARTING)
 			wake_at = Min(wake_at, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 															   DeadlockTimeout));
 		run_state_wait(wake_at);

@@ -181,7 +181,8 @@ snapshot_holder_pid(SnapshotHolder *holder)
 {
 	SnapshotHolderState state = snapshot_holder_state(holder);
 
-	return state == SNAPSHOT_HOLDER_STARTING || state == SNAPSHOT_HOLDER_READY ? holder->run->holder.pid : 0;
+	return state == SNAPSHOT_HOLDER_STARTING || state == SNAPSHOT_HOLDER_READY ?
+		holder->run->holder.pid : 0;
 }
 
 /* Wakes the process up; where it has ended, whoever has its place wakes in vain. */

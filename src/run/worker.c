@@ -570,9 +570,12 @@ worker_failed(Attempt *attempt, ErrorData *error, RetryCause cause)
 	slot->retry_at = 0;
 	worker_say(slot, error->message);
 	if (again)
-		slot->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													 retry_delay_ms(&policy, slot->attempt,
-																	pg_prng_double(&pg_global_prng_state)));
+	{
+		int64		delay = retry_delay_ms(&policy, slot->attempt,
+										   pg_prng_double(&pg_global_prng_state));
+
+		slot->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay);
+	}
 
 	StartTransactionCommand();
 	XactReadOnly = false;		/* as the step may have left it */

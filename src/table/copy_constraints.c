@@ -121,7 +121,8 @@ missing_not_nulls(Relation published, Relation staged, bool exactly)
 			commands = lappend(commands, set_not_null(published, i + 1, NameStr(mine->attname)));
 		else if (exactly)
 			commands = lappend(commands,
-							   table_shape_alter_command(AT_DropNotNull, NameStr(mine->attname), NULL));
+							   table_shape_alter_command(AT_DropNotNull, NameStr(mine->attname),
+														 NULL));
 	}
 	return commands;
 }
@@ -137,7 +138,8 @@ surplus_checks(Relation published, Relation staged)
 	{
 		if (!has_check(published, constr->check[i].ccname, stringToNode(constr->check[i].ccbin)))
 			commands = lappend(commands,
-							   table_shape_alter_command(AT_DropConstraint, constr->check[i].ccname, NULL));
+							   table_shape_alter_command(AT_DropConstraint,
+														 constr->check[i].ccname, NULL));
 	}
 	return commands;
 }
@@ -168,7 +170,8 @@ missing_checks(Relation published, Relation staged)
 		constraint->is_no_inherit = check->ccnoinherit &&
 			staged->rd_rel->relkind != RELKIND_PARTITIONED_TABLE;
 		ConstraintSetEnforcedCompat(constraint);
-		commands = lappend(commands, table_shape_alter_command(AT_AddConstraint, NULL, (Node *) constraint));
+		commands = lappend(commands, table_shape_alter_command(AT_AddConstraint, NULL,
+															   (Node *) constraint));
 	}
 	return commands;
 }
@@ -211,7 +214,8 @@ alter_as_owner(Oid relid, List *commands)
 
 	GetUserIdAndSecContext(&user, &context);
 	if (relation_attrs_owner(relid) != user)
-		SetUserIdAndSecContext(relation_attrs_owner(relid), context | SECURITY_RESTRICTED_OPERATION);
+		SetUserIdAndSecContext(relation_attrs_owner(relid),
+							   context | SECURITY_RESTRICTED_OPERATION);
 	table_shape_execute_alter(relid, commands);
 	SetUserIdAndSecContext(user, context);
 	AtEOXact_GUC(false, nestlevel);
@@ -253,7 +257,8 @@ copy_constraints_constraints(Oid published, Oid staged)
 
 	/* partitions come after their tables, and have got most of it from them */
 	foreach(lc, pairs)
-		copy_constraints_pair(((TablePair *) lfirst(lc))->published, ((TablePair *) lfirst(lc))->staged,
+		copy_constraints_pair(((TablePair *) lfirst(lc))->published,
+							  ((TablePair *) lfirst(lc))->staged,
 							  fit == SHAPE_REPLACE);
 	PopActiveSnapshot();
 }

@@ -151,7 +151,8 @@ is_own(Relation index, const List *own)
 {
 	Oid			relid = RelationGetRelid(index);
 
-	return names_contain(own, RelationGetRelationName(index)) && !index->rd_index->indisreplident && !index->rd_index->indisclustered &&
+	return names_contain(own, RelationGetRelationName(index)) &&
+		!index->rd_index->indisreplident && !index->rd_index->indisclustered &&
 		!OidIsValid(get_index_constraint(relid)) && get_index_ref_constraints(relid) == NIL;
 }
 

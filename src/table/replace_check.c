@@ -531,7 +531,8 @@ same_columns(Relation table, Relation partition)
 static void
 note_partitions(Replaced *table)
 {
-	List	   *relids = find_all_inheritors(RelationGetRelid(table->relation), AccessShareLock, NULL);
+	List	   *relids = find_all_inheritors(RelationGetRelid(table->relation), AccessShareLock,
+											 NULL);
 	Relation	first = NULL;
 	ListCell   *lc;
 

@@ -280,7 +280,8 @@ staging_check_table(Oid staging, Oid relid, const char *process_name, Oid owner)
 		else if (relation->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
 			what = "A temporary table has got its name.";
 		else if (relation->rd_rel->relispartition == root ||
-				 (relation->rd_rel->relkind == RELKIND_RELATION && root && list_length(relids) > 1) ||
+				 (relation->rd_rel->relkind == RELKIND_RELATION && root &&
+				  list_length(relids) > 1) ||
 				 (root && has_superclass(relid)))
 			what = "It has been made part of another table, or another of it.";
 		else if (relation->rd_rel->relhasrules)

@@ -104,7 +104,8 @@ define_heap(const StepTable *table, const char *name, List *columns,
 	address = DefineRelation(create, RELKIND_RELATION, InvalidOid, NULL, NULL);
 	CommandCounterIncrement();
 	NewRelationCreateToastTable(address.objectId,
-								OidIsValid(model) ? relation_attrs_toast_options(model) : (Datum) 0);
+								OidIsValid(model) ? relation_attrs_toast_options(model) :
+								(Datum) 0);
 
 	return address.objectId;
 }
@@ -255,7 +256,8 @@ define_partitioned(const StepTable *table, List *columns, List *key, const Table
 										 NIL,
 										 table_name(table, table->name),
 										 bound,
-										 layout != NULL ? list_nth_oid(layout->heaps, i) : InvalidOid));
+										 layout != NULL ? list_nth_oid(layout->heaps, i) :
+										 InvalidOid));
 	}
 
 	return relids;

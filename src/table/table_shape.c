@@ -701,12 +701,16 @@ table_shape_alter(Oid published, Oid staged)
 
 		if (att->attisdropped && old != NULL && !old->attisdropped)
 			commands = lappend(commands,
-							   table_shape_alter_command(AT_DropColumn, NameStr(old->attname), NULL));
+							   table_shape_alter_command(AT_DropColumn, NameStr(old->attname),
+														 NULL));
 		else if (old == NULL)
-			commands = lappend(commands,
-							   table_shape_alter_command(AT_AddColumn, NULL,
-														 (Node *) makeColumnDef(NameStr(att->attname), att->atttypid,
-																				att->atttypmod, att->attcollation)));
+		{
+			ColumnDef  *column = makeColumnDef(NameStr(att->attname), att->atttypid,
+											   att->atttypmod, att->attcollation);
+
+			commands = lappend(commands, table_shape_alter_command(AT_AddColumn, NULL,
+																   (Node *) column));
+		}
 	}
 	relation_close(s, NoLock);
 	relation_close(p, NoLock);
