@@ -24,8 +24,10 @@
 #include "access/xlog.h"
 #include "base/guc.h"
 #include "base/lock.h"
+#include "base/names.h"
 #include "base/security.h"
 #include "base/session.h"
+#include "catalog/pg_inherits.h"
 #include "define/pipeline.h"
 #include "define/target_check.h"
 #include "fmgr.h"
@@ -35,6 +37,7 @@
 #include "run/resume.h"
 #include "run/run.h"
 #include "run/worker.h"
+#include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "utils/array.h"
@@ -42,6 +45,8 @@
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -93,12 +98,61 @@ run_check_nothing_written(const char *function, const char *hint)
 				 errhint("%s", hint)));
 }
 
+static bool
+run_has_locked(Oid relid)
+{
+	Relation	relation = RelationIdGetRelation(relid);
+	bool		locked;
+
+	if (relation == NULL)
+		return false;
+	locked = CheckRelationLockedByMe(relation, AccessShareLock, true);
+	RelationClose(relation);
+	return locked;
+}
+
 /*
- * Refuses at once whatever the coordinator would refuse of a request for these
- * steps of this version (0: the newest), and completes the request.
+ * Raise object_in_use if this transaction, which is going to wait for the run, has locked a table
+ * whose rows the run replaces: it would come to its end, and could not publish.
  */
 static void
-run_complete_request(RunRequest *request, const Pipeline *pipeline, int32 version)
+run_check_own_locks(const PipelineGraph *graph, const bool *selected)
+{
+	/* outside of a block only the statement's own locks could be in the way, as a rule none */
+	if (!IsTransactionBlock())
+		return;
+	for (int i = 0; i < graph->nsteps; i++)
+	{
+		const Step *step = graph->steps[i];
+		Oid			published;
+		ListCell   *lc;
+
+		if (step->kind != ETL_STEP_QUERY || !step->keep || (selected != NULL && !selected[i]))
+			continue;
+		published = catalog_published(graph->pipeline->id, graph->pipeline->target_schema,
+									  step->process_name);
+		if (!OidIsValid(published))
+			continue;
+		foreach(lc, find_all_inheritors(published, NoLock, NULL))
+		{
+			if (run_has_locked(lfirst_oid(lc)))
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_IN_USE),
+						 errmsg("step \"%s\" could not be published, as this transaction has a lock on relation %s",
+								step->process_name, names_qualified(lfirst_oid(lc))),
+						 errdetail("It is held until the transaction ends, which waits for the run."),
+						 errhint("Commit before the run, or start it with etl.start and wait for it in a new transaction.")));
+		}
+	}
+}
+
+/*
+ * Refuses at once whatever the coordinator would refuse of a request for these
+ * steps of this version (0: the newest), and completes the request.  waits: the
+ * caller's transaction is going to wait for the run.
+ */
+static void
+run_complete_request(RunRequest *request, const Pipeline *pipeline, int32 version, bool waits)
 {
 	PipelineGraph *graph = pipeline_load_graph(pipeline->id, version);
 	bool	   *selected = NULL;
@@ -117,7 +171,10 @@ run_complete_request(RunRequest *request, const Pipeline *pipeline, int32 versio
 	}
 	target_check_check(graph, selected);
 	pipeline_check_snapshot(graph, selected);
+	if (waits)
+		run_check_own_locks(graph, selected);
 
+	request->waits = waits;
 	request->pipeline_id = pipeline->id;
 	request->version = graph->pipeline->version;
 	request->owner = pipeline->owner;
@@ -158,7 +215,7 @@ run_patience(const RunRequest *request, bool waits)
 
 /* Reads the arguments that etl.run and etl.start share. */
 static RunRequest *
-run_read_arguments(FunctionCallInfo fcinfo, char **pipeline_name)
+run_read_arguments(FunctionCallInfo fcinfo, bool waits, char **pipeline_name)
 {
 	RunRequest *request = palloc0(sizeof(RunRequest));
 	Pipeline   *pipeline;
@@ -198,7 +255,7 @@ run_read_arguments(FunctionCallInfo fcinfo, char **pipeline_name)
 				 errdetail("The run that it would wait for may be its own, or be waiting for that."),
 				 errhint("Use on_conflict => 'error' or 'skip' there.")));
 
-	run_complete_request(request, pipeline, version);
+	run_complete_request(request, pipeline, version, waits);
 	*pipeline_name = pipeline->name;
 	return request;
 }
@@ -293,8 +350,7 @@ etl_run(PG_FUNCTION_ARGS)
 	security_check_may_start("etl.run()");
 	run_check_nothing_written("etl.run", "Commit first, or use etl.start, which starts the run when this transaction commits.");
 
-	request = run_read_arguments(fcinfo, &pipeline);
-	request->waits = true;
+	request = run_read_arguments(fcinfo, true, &pipeline);
 	worker_before_other_run();
 	nestlevel = session_watch_client();
 	run_id = run_follow(request_launch(request, run_patience(request, true)), false, pipeline);
@@ -322,7 +378,7 @@ etl_start(PG_FUNCTION_ARGS)
 	int64		run_id;
 
 	security_check_may_start("etl.start()");
-	request = run_read_arguments(fcinfo, &pipeline);
+	request = run_read_arguments(fcinfo, false, &pipeline);
 
 	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
 	{
@@ -529,8 +585,7 @@ etl_resume(PG_FUNCTION_ARGS)
 	request->conflict = ETL_CONFLICT_ERROR;
 	request->resumes = run_id;
 	request->reuse = PG_GETARG_BOOL(1);
-	request->waits = true;
-	run_complete_request(request, pipeline, past->version);
+	run_complete_request(request, pipeline, past->version, true);
 	worker_before_other_run();
 	nestlevel = session_watch_client();
 	run_id = run_follow(request_launch(request, run_patience(request, true)), false,

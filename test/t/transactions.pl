@@ -155,8 +155,26 @@ like($err, qr/step "fill2" waits for RowExclusiveLock on relation (public\.)?sin
 say_sql($third, 'ROLLBACK');
 nothing_left($node, 'through a third session');
 
-# publishing
-is_refused('read lock of the caller', ['BEGIN', 'SELECT count(*) FROM out.copied', "SELECT etl.run('p')"],
+# publishing: where the lock is there before the run, there is no run
+sub does_not_begin
+{
+	my ($test, $statements, $pattern) = @_;
+	my $runs = one($node, 'SELECT count(*) FROM etl.run_log');
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	fails_like($node, $statements, '55006', $pattern, $test);
+	is(one($node, 'SELECT count(*) FROM etl.run_log'), $runs, "$test: no run has begun");
+	nothing_left($node, $test);
+	return;
+}
+does_not_begin('read lock of the caller', ['BEGIN', 'SELECT count(*) FROM out.copied', "SELECT etl.run('p')"],
+	qr/step "copied" could not be published.* on relation "?out"?\.copied.*HINT:.*etl\.start/s);
+does_not_begin('read lock of the caller, who would wait for his turn',
+	['BEGIN', 'SELECT count(*) FROM out.copied', "SELECT etl.run('p', on_conflict => 'wait')"], qr/step "copied" could not be published/);
+one($node, "BEGIN; SELECT count(*) FROM out.copied; COMMIT; SELECT etl.run('p')");
+
+# a lock that was taken since, by a function of the statement
+is_refused('read lock of the calling statement', ['SELECT count(*), etl.run(\'p\') FROM out.copied'],
 	qr/step "copied" cannot be published .* on relation "?out"?\.copied/);
 
 one($node, <<'EOT');
@@ -166,21 +184,21 @@ SELECT etl.add_step('parts', 'whole', 'SELECT 1 AS n');
 SELECT etl.run('parts');
 EOT
 my $part = one($node, "SELECT min(inhrelid)::regclass FROM pg_inherits WHERE inhparent = 'out.split'::regclass");
-is_refused('read lock of the caller on one partition', ['BEGIN', "SELECT count(*) FROM $part", "SELECT etl.run('parts')"],
-	qr/cannot be published .* on relation "?out"?\.split/);
+does_not_begin('read lock of the caller on one partition', ['BEGIN', "SELECT count(*) FROM $part", "SELECT etl.run('parts')"],
+	qr/could not be published.* on relation "?out"?\.split/);
 
 # The caller of a run that waits for its turn, when the run before it needs a lock
 # of that caller's: the one that waits gives way.
 sub queued_gives_way
 {
-	my ($test, $pipeline, $lock) = @_;
+	my ($test, $pipeline, @statements) = @_;
 	my $gate = session($node);
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	say_sql($gate, 'BEGIN; SELECT pg_advisory_xact_lock(43)');
 	my $first = begin_sql($node, "SELECT etl.run('$pipeline')");
 	poll_ok($node, "SELECT status = 'RUNNING' FROM etl.run_log ORDER BY run_id DESC LIMIT 1", "$test: the first run is on");
-	my $second = begin_sql($node, ['BEGIN', $lock, "SELECT etl.run('$pipeline', on_conflict => 'wait')"]);
+	my $second = begin_sql($node, \@statements);
 	poll_ok($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'etl_framework coordinator' AND wait_event = 'advisory'",
 		"$test: the second waits for its turn");
 	say_sql($gate, 'COMMIT');
@@ -201,8 +219,10 @@ SELECT etl.add_step('gated', 'open', 'SELECT pg_advisory_xact_lock(43); SELECT 1
 SELECT etl.add_step('gated', 'shown', 'SELECT 1 AS n', depends_on => '{open}');
 SELECT etl.run('gated');
 EOT
-queued_gives_way('a queued run, a step', 'two_locks', 'SELECT pg_advisory_xact_lock(44)');
-queued_gives_way('a queued run, publishing', 'gated', 'SELECT count(*) FROM out.shown');
+queued_gives_way('a queued run, a step', 'two_locks',
+	'BEGIN', 'SELECT pg_advisory_xact_lock(44)', "SELECT etl.run('two_locks', on_conflict => 'wait')");
+queued_gives_way('a queued run, publishing', 'gated',
+	"SELECT count(*), etl.run('gated', on_conflict => 'wait') FROM out.shown GROUP BY 2");
 
 # a run that a step of a run waits for
 $node->safe_psql('postgres', q{
