@@ -95,3 +95,32 @@ SELECT * FROM pg_temp.try($$SELECT etl.run('attack')$$);
 DROP SCHEMA attack CASCADE;
 SELECT etl.drop_pipeline('attack', drop_tables => false);
 DROP ROLE attacker, other_owner;
+-- staging is the owner's alone, whatever default privileges say
+CREATE ROLE attacker LOGIN;
+CREATE ROLE other_owner LOGIN;
+CREATE SCHEMA attack AUTHORIZATION other_owner;
+SET ROLE other_owner;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO PUBLIC;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC;
+SELECT etl.create_pipeline('attack', target_schema => 'attack', max_attempts => 1);
+SELECT etl.add_step('attack', 'secret', 'SELECT 1 AS n');
+SELECT etl.add_step('attack', 'fails', 'SELECT n / 0 AS n FROM secret');
+SELECT * FROM pg_temp.try($$SELECT etl.run('attack')$$);
+RESET ROLE;
+SELECT 'pg_etl_staging_' || pipeline_id AS staging FROM etl.pipeline_data WHERE pipeline = 'attack' AND owner = 'other_owner'::regrole \gset
+SET ROLE attacker;
+SELECT has_schema_privilege(:'staging', 'USAGE') AS usage, has_schema_privilege(:'staging', 'CREATE') AS create;
+RESET ROLE;
+-- and what is in one that was given to somebody is not dropped
+ALTER SCHEMA :staging OWNER TO attacker;
+SELECT * FROM pg_temp.try($$SELECT etl.run('attack')$$);
+SELECT count(*) FROM pg_class WHERE relnamespace = :'staging'::regnamespace AND relname = 'secret';
+DROP SCHEMA :staging CASCADE;
+-- who can create objects in the target schema is named
+SELECT severity, message, detail FROM etl.validate('attack');
+GRANT CREATE, USAGE ON SCHEMA attack TO attacker, PUBLIC;
+SELECT process_name, severity, sqlstate, message, detail, hint FROM etl.validate('attack');
+SELECT etl.drop_pipeline('attack', drop_tables => false);
+DROP SCHEMA attack CASCADE;
+DROP OWNED BY other_owner;
+DROP ROLE attacker, other_owner;

@@ -13,11 +13,15 @@
 
 #include "access/twophase.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_namespace.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 typedef struct OccupantEntry
 {
@@ -273,4 +277,47 @@ target_check_check(const PipelineGraph *graph, const bool *selected)
 	check_lock_table(list_length(names), nlocks);
 	hash_destroy(occupants);
 	list_free(names);
+}
+
+/* ---- who else can create something there ---- */
+
+static void
+append_creator(StringInfo creators, Oid role, Oid owner)
+{
+	if (role == owner || role == ROLE_PG_DATABASE_OWNER ||
+		(role != ACL_ID_PUBLIC && superuser_arg(role)))
+		return;
+	appendStringInfo(creators, "%s%s", creators->len > 0 ? ", " : "",
+					 role == ACL_ID_PUBLIC ? "PUBLIC" : GetUserNameFromId(role, false));
+}
+
+char *
+target_check_creators(const char *schema, Oid owner)
+{
+	HeapTuple	tuple = SearchSysCache1(NAMESPACENAME, CStringGetDatum(schema));
+	Oid			schema_owner;
+	StringInfoData creators;
+	Datum		datum;
+	bool		isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	initStringInfo(&creators);
+	schema_owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	append_creator(&creators, schema_owner, owner);
+	datum = SysCacheGetAttr(NAMESPACENAME, tuple, Anum_pg_namespace_nspacl, &isnull);
+	if (!isnull)
+	{
+		Acl		   *acl = DatumGetAclPCopy(datum);
+		const		AclItem *items = (AclItem *) ((char *) acl + ARR_OVERHEAD_NONULLS(1));
+
+		for (int i = 0; i < ACL_NUM(acl); i++)
+		{
+			if ((ACLITEM_GET_PRIVS(items[i]) & ACL_CREATE) != 0 &&
+				items[i].ai_grantee != schema_owner)
+				append_creator(&creators, items[i].ai_grantee, owner);
+		}
+	}
+	ReleaseSysCache(tuple);
+	return creators.len > 0 ? creators.data : NULL;
 }

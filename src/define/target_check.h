@@ -32,4 +32,11 @@ extern void target_check_check_unselected(const PipelineGraph *graph, const bool
  */
 extern void target_check_check(const PipelineGraph *graph, const bool *selected);
 
+/*
+ * Return who else can create objects in the schema, as "a, b", palloc'd: roles that are neither the
+ * pipeline's owner nor a superuser.  What they create there is found by the steps' SQL.  NULL:
+ * nobody can, or there is no such schema.
+ */
+extern char *target_check_creators(const char *schema, Oid owner);
+
 #endif							/* ETL_TARGET_CHECK_H */

@@ -713,6 +713,25 @@ validate_steps(Validation *v)
 		validate_step(v, order[i]);
 }
 
+/* Who can create objects in the target schema can put them before those that steps mean. */
+static void
+validate_creators(Validation *v)
+{
+	const Pipeline *pipeline = v->graph->pipeline;
+	char	   *creators = target_check_creators(pipeline->target_schema, pipeline->owner);
+	Problem    *problem;
+
+	if (creators == NULL)
+		return;
+	problem = add_problem(v, THE_PIPELINE, ERRCODE_INSUFFICIENT_PRIVILEGE,
+						  psprintf("other roles can create objects in schema \"%s\"",
+								   pipeline->target_schema));
+	problem->is_error = false;
+	problem->detail = psprintf("These are %s. What the steps' SQL names without a schema is looked for there.",
+							   creators);
+	problem->hint = "REVOKE CREATE ON SCHEMA ... FROM those whom the pipeline's owner does not trust.";
+}
+
 /* ---- the whole ---- */
 
 static void
@@ -832,6 +851,7 @@ etl_validate(PG_FUNCTION_ARGS)
 	validate_pipeline(v);
 	validate_graph(v);
 	validate_targets(v);
+	validate_creators(v);
 	validate_steps(v);
 
 	InitMaterializedSRF(fcinfo, 0);

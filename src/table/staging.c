@@ -409,6 +409,26 @@ staging_drop_table(Oid relid)
 	return true;
 }
 
+/* What is in a schema that was given to somebody is not ours to drop. */
+static void
+staging_check_owner(Oid staging, Oid owner)
+{
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(staging));
+	Form_pg_namespace form;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	form = (Form_pg_namespace) GETSTRUCT(tuple);
+	if (form->nspowner != owner)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("schema \"%s\", in which the pipeline's runs build their tables, belongs to another role",
+						NameStr(form->nspname)),
+				 errdetail("It is owned by \"%s\".", GetUserNameFromId(form->nspowner, true)),
+				 errhint("Drop it, or ALTER SCHEMA ... OWNER TO the pipeline's owner.")));
+	ReleaseSysCache(tuple);
+}
+
 Oid
 staging_create(int32 pipeline_id, Oid owner)
 {
@@ -419,6 +439,8 @@ staging_create(int32 pipeline_id, Oid owner)
 
 	StartTransactionCommand();
 	staging = get_namespace_oid(name, true);
+	if (OidIsValid(staging))
+		staging_check_owner(staging, owner);
 	CommitTransactionCommand();
 
 	if (OidIsValid(staging))
@@ -426,7 +448,8 @@ staging_create(int32 pipeline_id, Oid owner)
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	staging = NamespaceCreate(name, owner, false);
+	/* as a schema for temporary tables it gets no default privileges: it is the owner's alone */
+	staging = NamespaceCreate(name, owner, true);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	return staging;
