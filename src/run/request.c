@@ -200,19 +200,26 @@ request_say_no_slot(int elevel)
 					 max_worker_processes)));
 }
 
-/* Raise the error if the time is up, and warn once of a wait that is not short. */
+/* Raise the error if the time is up. */
 static void
-request_check_wait(RequestWait *wait)
+request_check_wait(const RequestWait *wait)
 {
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (now >= wait->until)
+	if (GetCurrentTimestamp() >= wait->until)
 		request_say_no_slot(ERROR);
-	if (!wait->warned && TimestampDifferenceExceeds(wait->since, now, REQUEST_SHORT_MS))
-	{
-		wait->warned = true;
-		request_say_no_slot(WARNING);
-	}
+}
+
+/*
+ * Warn once of a wait that is not short.  Never with the admission lock: a client that reads
+ * nothing would keep all others out.
+ */
+static void
+request_warn(RequestWait *wait)
+{
+	if (wait->warned ||
+		!TimestampDifferenceExceeds(wait->since, GetCurrentTimestamp(), REQUEST_SHORT_MS))
+		return;
+	wait->warned = true;
+	request_say_no_slot(WARNING);
 }
 
 static void
@@ -236,6 +243,7 @@ request_wait_admission(RequestWait *wait)
 		if (lock_admission_try())
 			return;
 		request_check_wait(wait);
+		request_warn(wait);
 		request_sleep(REQUEST_SHORT_RETRY_MS);
 	}
 
@@ -260,7 +268,8 @@ request_wait_admission(RequestWait *wait)
 }
 
 static void
-request_start_coordinator(RequestCaller *caller, const RunRequest *request, RequestWait *wait)
+request_start_coordinator(RequestCaller *caller, const RunRequest *request,
+						  const RequestWait *wait)
 {
 	CoordinatorStart start;
 
@@ -286,7 +295,7 @@ request_is_staffed(RequestCaller *caller)
 
 /* Wait until the coordinator has its processes, or has given up, or is gone. */
 static void
-request_wait_staffed(RequestCaller *caller, RequestWait *wait)
+request_wait_staffed(RequestCaller *caller, const RequestWait *wait)
 {
 	for (;;)
 	{
@@ -314,15 +323,24 @@ request_launch(const RunRequest *request, int64 patience_ms)
 	lock_show_queued(request->pipeline_id);
 	request_wait_admission(&wait);
 
-	caller->segment = request_create_segment(request, &caller->header, &queue);
-	caller->queue = shm_mq_attach(queue, caller->segment, NULL);
-	on_dsm_detach(caller->segment, request_caller_detached,
-				  PointerGetDatum(caller->header));
-	request_start_coordinator(caller, request, &wait);
-	request_wait_staffed(caller, &wait);
+	PG_TRY();
+	{
+		caller->segment = request_create_segment(request, &caller->header, &queue);
+		caller->queue = shm_mq_attach(queue, caller->segment, NULL);
+		on_dsm_detach(caller->segment, request_caller_detached,
+					  PointerGetDatum(caller->header));
+		request_start_coordinator(caller, request, &wait);
+		request_wait_staffed(caller, &wait);
+	}
+	PG_FINALLY();
+	{
+		/* also before an error is sent to a client that may not read it */
+		lock_admission_release();
+	}
+	PG_END_TRY();
 
-	lock_admission_release();
 	lock_hide_queued(request->pipeline_id);
+	request_warn(&wait);
 	return caller;
 }
 
