@@ -793,6 +793,9 @@ Errors: undefined_object for a pipeline that does not exist or that the caller m
 
 COMMENT ON VIEW etl.pipeline IS
 'The pipelines whose owner''s privileges the current user has, with the options of their newest version.';
+COMMENT ON COLUMN etl.pipeline.pipeline IS 'its name';
+COMMENT ON COLUMN etl.pipeline.description IS 'as in create_pipeline';
+COMMENT ON COLUMN etl.pipeline.created_at IS 'when it was created';
 COMMENT ON COLUMN etl.pipeline.owner IS 'the role as whom its steps run';
 COMMENT ON COLUMN etl.pipeline.target_schema IS 'where its tables are';
 COMMENT ON COLUMN etl.pipeline.current_version IS 'the newest version, which a run takes by default';
@@ -809,6 +812,9 @@ COMMENT ON COLUMN etl.pipeline.one_snapshot IS 'the query steps of a run that no
 
 COMMENT ON VIEW etl.version IS
 'The versions of the visible pipelines.  All definition changes of one transaction make one version.';
+COMMENT ON COLUMN etl.version.pipeline IS 'the pipeline';
+COMMENT ON COLUMN etl.version.version IS 'the number, from 1';
+COMMENT ON COLUMN etl.version.description IS 'what was said of it';
 COMMENT ON COLUMN etl.version.created_at IS 'when that transaction began';
 COMMENT ON COLUMN etl.version.created_by IS 'the user who made its first change';
 COMMENT ON COLUMN etl.version.checksum IS
@@ -816,6 +822,14 @@ COMMENT ON COLUMN etl.version.checksum IS
 
 COMMENT ON VIEW etl.metadata IS
 'The steps of the newest version of the visible pipelines; etl.metadata_at shows other versions.';
+COMMENT ON COLUMN etl.metadata.pipeline IS 'the pipeline';
+COMMENT ON COLUMN etl.metadata.version IS 'its newest version';
+COMMENT ON COLUMN etl.metadata.step_id IS 'the step''s number, which it keeps from version to version';
+COMMENT ON COLUMN etl.metadata.sql_query IS 'its SQL';
+COMMENT ON COLUMN etl.metadata.indexes IS 'as in add_step';
+COMMENT ON COLUMN etl.metadata.checks IS 'as in add_step';
+COMMENT ON COLUMN etl.metadata.settings IS 'as in add_step';
+COMMENT ON COLUMN etl.metadata.description IS 'as in add_step';
 COMMENT ON COLUMN etl.metadata.process_name IS 'the step''s name, and its table''s';
 COMMENT ON COLUMN etl.metadata.depends_on IS
 'the steps that must succeed first: those that the SQL reads or writes and those that were declared; NULL: none';
@@ -833,6 +847,8 @@ COMMENT ON COLUMN etl.metadata.kind IS
 
 COMMENT ON VIEW etl.output IS
 'The tables that the visible pipelines made, as last published, and whether they still have their rows.  A table that is not here is never touched.';
+COMMENT ON COLUMN etl.output.pipeline IS 'the pipeline whose table it is';
+COMMENT ON COLUMN etl.output.process_name IS 'the step that makes it';
 COMMENT ON COLUMN etl.output.schema_name IS 'the target schema that it was published in';
 COMMENT ON COLUMN etl.output.relation IS 'the table; NULL if it was dropped';
 COMMENT ON COLUMN etl.output.run_id IS 'the run that its rows come from';
@@ -842,6 +858,13 @@ COMMENT ON COLUMN etl.output.lost IS
 COMMENT ON COLUMN etl.output.table_size IS 'bytes, with everything that belongs to it, when it was published';
 
 COMMENT ON VIEW etl.run_log IS 'The runs of the visible pipelines, dropped ones included.';
+COMMENT ON COLUMN etl.run_log.run_id IS 'the run''s number; NULL: it is QUEUED';
+COMMENT ON COLUMN etl.run_log.pipeline IS 'its pipeline';
+COMMENT ON COLUMN etl.run_log.version IS 'the version that is run';
+COMMENT ON COLUMN etl.run_log.requested_by IS 'the role that has called for it';
+COMMENT ON COLUMN etl.run_log.start_time IS 'when the run began, or the call that waits';
+COMMENT ON COLUMN etl.run_log.error_message IS 'why it did not succeed, or what it waits for; NULL: neither';
+COMMENT ON COLUMN etl.run_log.params IS 'its parameters; NULL: it has none';
 COMMENT ON COLUMN etl.run_log.status IS
 'QUEUED (a session waits until the server has free background workers for it: the run has no number yet), RUNNING, SUCCESS, FAILED, CANCELLED, CRASHED (its processes are gone without having said how it ended), UNKNOWN (on a standby: perhaps running)';
 COMMENT ON COLUMN etl.run_log.end_time IS 'NULL while it runs; for a crashed run the last thing that is known of it';
@@ -854,6 +877,17 @@ COMMENT ON COLUMN etl.run_log.two_instants IS
 
 COMMENT ON VIEW etl.log IS
 'One row an attempt of a step, in the runs of the visible pipelines.  A step that got no attempt has one row, with attempt 0.';
+COMMENT ON COLUMN etl.log.run_id IS 'the run';
+COMMENT ON COLUMN etl.log.pipeline IS 'its pipeline';
+COMMENT ON COLUMN etl.log.step_id IS 'the step';
+COMMENT ON COLUMN etl.log.process_name IS 'its name, when it was executed';
+COMMENT ON COLUMN etl.log.start_time IS 'when the attempt began';
+COMMENT ON COLUMN etl.log.end_time IS 'when it ended; NULL: it is being executed';
+COMMENT ON COLUMN etl.log.error_message IS 'the error that ended the attempt, or why there was none; NULL: it succeeded';
+COMMENT ON COLUMN etl.log.sqlstate IS 'the error''s SQLSTATE';
+COMMENT ON COLUMN etl.log.error_detail IS 'its DETAIL';
+COMMENT ON COLUMN etl.log.error_hint IS 'its HINT';
+COMMENT ON COLUMN etl.log.error_context IS 'where it was raised';
 COMMENT ON COLUMN etl.log.attempt IS '1 is the first; 0: the step had none: it was skipped, cancelled before the first, or reused';
 COMMENT ON COLUMN etl.log.status IS 'RUNNING, SUCCESS, FAILED, SKIPPED, CANCELLED';
 COMMENT ON COLUMN etl.log.retry_at IS 'when a failed attempt is followed by another one; NULL: it is not';
@@ -873,6 +907,11 @@ COMMENT ON COLUMN etl.log.reused_from IS 'the run whose attempt succeeded, where
 
 COMMENT ON VIEW etl.check_log IS
 'One row a check that an attempt of a step has tested, in the runs of the visible pipelines; also for attempts that failed.  A check whose own SQL raised an error, and those behind it, have none: see etl.log.';
+COMMENT ON COLUMN etl.check_log.run_id IS 'the run';
+COMMENT ON COLUMN etl.check_log.pipeline IS 'its pipeline';
+COMMENT ON COLUMN etl.check_log.step_id IS 'the step whose rows were checked';
+COMMENT ON COLUMN etl.check_log.process_name IS 'that step''s name, when it was executed';
+COMMENT ON COLUMN etl.check_log.attempt IS 'which attempt of the step, from 1';
 COMMENT ON COLUMN etl.check_log.check_number IS 'its place among the checks of the step, from 1: they are tested in that order';
 COMMENT ON COLUMN etl.check_log.check_text IS 'the check as in add_step';
 COMMENT ON COLUMN etl.check_log.check_name IS 'that of CONSTRAINT name; NULL: none';
@@ -885,6 +924,12 @@ COMMENT ON COLUMN etl.check_log.tested_at IS 'when the check had been tested';
 
 COMMENT ON VIEW etl.progress IS
 'How far the runs of the visible pipelines are that are on now.  Each selected step is counted once, as what its newest attempt says.';
+COMMENT ON COLUMN etl.progress.run_id IS 'the run; NULL: it is QUEUED';
+COMMENT ON COLUMN etl.progress.pipeline IS 'its pipeline';
+COMMENT ON COLUMN etl.progress.version IS 'the version that is run';
+COMMENT ON COLUMN etl.progress.start_time IS 'when the run began, or the call that waits';
+COMMENT ON COLUMN etl.progress.done IS 'how many steps have succeeded';
+COMMENT ON COLUMN etl.progress.running IS 'how many are being executed';
 COMMENT ON COLUMN etl.progress.status IS 'RUNNING; UNKNOWN on a standby; QUEUED: waits for free background workers, and has no number yet';
 COMMENT ON COLUMN etl.progress.elapsed IS 'since the run was started';
 COMMENT ON COLUMN etl.progress.steps IS 'how many steps the run has';
