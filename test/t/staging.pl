@@ -24,10 +24,22 @@ BEGIN
 		EXECUTE format('DROP SCHEMA %I CASCADE', s);
 	END LOOP;
 END $$;
+-- a step that holds no lock, and ends when the staging schema of its owner's run is gone
+CREATE TABLE out.disturbed ();
+GRANT SELECT ON out.disturbed TO PUBLIC;
+CREATE FUNCTION out.until_dropped() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	IF EXISTS (SELECT FROM out.disturbed) THEN
+		FOR i IN 1 .. 600 LOOP
+			EXIT WHEN NOT EXISTS (SELECT FROM pg_namespace WHERE nspname LIKE 'pg\_etl\_staging%' AND nspowner = current_user::regrole);
+			PERFORM pg_sleep(0.1);
+		END LOOP;
+	END IF;
+END $$;
 SELECT etl.create_pipeline('p', target_schema => 'out', max_attempts => 3, retry_delay => '10 ms');
 SELECT etl.add_step('p', 'a', 'SELECT 1 AS n');
-SELECT etl.add_step('p', 'wait', 'SELECT n FROM a, pg_sleep(1.5)');
-SELECT etl.add_step('p', 'b', 'SELECT n FROM wait');
+SELECT etl.add_step('p', 'wait', 'DO ''BEGIN PERFORM out.until_dropped(); END''', depends_on => '{a}');
+SELECT etl.add_step('p', 'b', 'SELECT n FROM a', depends_on => '{wait}');
 RESET ROLE;
 EOT
 
@@ -58,14 +70,16 @@ is(one($node, "SELECT etl.wait(etl.start('p'))"), 'SUCCESS', 'undisturbed');
 # ---- a step that drops it ----
 
 one($node, "SET ROLE team; SELECT etl.add_step('p', 'evil', 'DO \$\$BEGIN PERFORM out.drop_staging(); END\$\$', execution_order => 1, depends_on => '{a}');"
-	. "SELECT etl.alter_step('p', 'wait', '{\"depends_on\": [\"evil\"]}')");
+	. "SELECT etl.alter_step('p', 'wait', '{\"depends_on\": [\"a\", \"evil\"]}')");
 my ($rc, $out, $err) = finish_sql(begin_sql($node, 'SET ROLE team; SELECT etl.run(\'p\')'));
 isnt($rc, 0, 'a step drops it: the caller gets an error');
 survived(qr/gone|does not exist|dropped/, 'a step drops it');
-one($node, "SET ROLE team; SELECT etl.alter_step('p', 'wait', '{\"depends_on\": []}'); SELECT etl.drop_step('p', 'evil')");
+one($node, "SET ROLE team; SELECT etl.alter_step('p', 'wait', '{\"depends_on\": [\"a\"]}'); SELECT etl.drop_step('p', 'evil')");
 is(one($node, "SELECT etl.wait(etl.start('p'))"), 'SUCCESS', 'a step drops it: the next run');
 
-# ---- an administrator drops it, while a step reads from it or no step does ----
+# ---- people drop it while a step is executed ----
+
+one($node, 'INSERT INTO out.disturbed DEFAULT VALUES');
 
 foreach my $command ('SELECT out.drop_staging()', 'DROP OWNED BY builder CASCADE')
 {
@@ -73,8 +87,8 @@ foreach my $command ('SELECT out.drop_staging()', 'DROP OWNED BY builder CASCADE
 	{
 		one($node, 'CREATE ROLE builder LOGIN; GRANT CREATE, USAGE ON SCHEMA out TO builder;');
 		one($node, "SET ROLE builder; SELECT etl.create_pipeline('of_builder', target_schema => 'out', max_attempts => 3, retry_delay => '10 ms');"
-			. "SELECT etl.add_step('of_builder', 'c', 'SELECT 1 AS n'); SELECT etl.add_step('of_builder', 'wait2', 'SELECT n FROM c, pg_sleep(1.5)');"
-			. "SELECT etl.add_step('of_builder', 'd', 'SELECT n FROM wait2')");
+			. "SELECT etl.add_step('of_builder', 'c', 'SELECT 1 AS n'); SELECT etl.add_step('of_builder', 'wait2', 'DO ''BEGIN PERFORM out.until_dropped(); END''', depends_on => '{c}');"
+			. "SELECT etl.add_step('of_builder', 'd', 'SELECT n FROM c', depends_on => '{wait2}')");
 	}
 	my ($pipeline, $step) = $command =~ /OWNED/ ? ('of_builder', 'wait2') : ('p', 'wait');
 	my $job = begin_sql($node, "SELECT etl.run('$pipeline')");
@@ -84,12 +98,14 @@ foreach my $command ('SELECT out.drop_staging()', 'DROP OWNED BY builder CASCADE
 	isnt($rc, 0, "$command: the caller gets an error");
 	survived(qr/gone|does not exist|dropped|permission/, $command);
 }
+one($node, 'DELETE FROM out.disturbed');
 is(one($node, "SELECT etl.wait(etl.start('p'))"), 'SUCCESS', 'the next run');
+one($node, 'INSERT INTO out.disturbed DEFAULT VALUES');
 
 # ---- while the last step runs: there is nothing to publish then ----
 
 one($node, "SET ROLE team; SELECT etl.create_pipeline('last', target_schema => 'out'); SELECT etl.add_step('last', 'x', 'SELECT 1 AS n');"
-	. "SELECT etl.add_step('last', 'y', 'DO \$\$BEGIN PERFORM pg_sleep(1.5); END\$\$')");
+	. "SELECT etl.add_step('last', 'y', 'DO ''BEGIN PERFORM out.until_dropped(); END''', depends_on => '{x}')");
 my $last = begin_sql($node, "SELECT etl.run('last')");
 step_pid($node, 'y');
 finish_sql(begin_sql($node, 'SELECT out.drop_staging()'));
