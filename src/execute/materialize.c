@@ -35,6 +35,7 @@
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
 #include "table/copy_constraints.h"
+#include "table/copy_statistics.h"
 #include "table/index_match.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
@@ -277,12 +278,12 @@ materialize_query(RawStmt *query, const char *sql,
 
 	result->relid = linitial_oid(relids);
 	if (OidIsValid(target->table.published))
-		copy_constraints_constraints(target->table.published, result->relid);
+		copy_constraints(target->table.published, result->relid);
 	step_index_build(result->relid, target->indexes);
 	if (OidIsValid(target->table.published))
 	{
 		index_match_build(target->table.published, result->relid, target->table.own);
-		copy_constraints_statistics(target->table.published, result->relid);
+		copy_statistics(target->table.published, result->relid);
 	}
 	gather_statistics(relids);
 	result->size = step_table_size(result->relid);

@@ -50,7 +50,7 @@ typedef struct MaterializeResult
  * own snapshot from the transaction: the caller needs none.
  *
  * Errors: what the query raises, with its position inside sql as internal
- * query; those of step_table_define, step_index_build, copy_constraints_constraints and
+ * query; those of step_table_define, step_index_build, copy_constraints and
  * index_match_build.
  */
 extern void materialize_query(RawStmt *query, const char *sql,

@@ -35,7 +35,6 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_namespace.h"
 #include "catalog/pg_publication.h"
 #include "catalog/pg_statistic_ext.h"
 #include "commands/defrem.h"
@@ -47,6 +46,7 @@
 #include "publish/swap.h"
 #include "storage/lmgr.h"
 #include "table/copy_constraints.h"
+#include "table/dependants.h"
 #include "table/index_match.h"
 #include "table/relation_attrs.h"
 #include "table/replace_check.h"
@@ -351,7 +351,7 @@ typedef struct PublishTask
 	List	   *replaced;		/* of TablePair *: one, if its columns correspond */
 	List	   *twins;			/* of IndexPair * */
 	List	   *declared;		/* of Oid: the step's indexes on one that replaces */
-	Replacement *succession;
+	Replacement *replacement;
 } PublishTask;
 
 /*
@@ -388,9 +388,8 @@ publish_check_replaceable(PublishSet *set, PublishTask *task)
 	}
 	task->own = catalog_output_indexes(set->pipeline_id, set->target_schema,
 									   task->output->process_name);
-	table_shape_check_replaceable(task->old);
 	partitioned = get_rel_relkind(task->output->relid) == RELKIND_PARTITIONED_TABLE;
-	replace_check_check_replaceable(task->old, task->replaced != NIL, partitioned, NIL, task->own);
+	replace_check_table(task->old, task->replaced != NIL, partitioned, NIL, task->own);
 }
 
 /*
@@ -473,7 +472,7 @@ publish_pair(PublishSet *set, PublishTask *task, PublishObstacle *obstacle)
 			publish_check_publications(task->old);
 			publish_check_publications(pair->published);
 		}
-		if (!copy_constraints_is_complete(pair->published, pair->staged, false))
+		if (!copy_constraints_are_complete(pair->published, pair->staged, false))
 			obstacle->stale = task->output;
 		set->targets = lappend_oid(set->targets, pair->published);
 		set->left = lappend_oid(set->left, pair->staged);
@@ -500,7 +499,7 @@ publish_pair_replaced(PublishTask *task, PublishObstacle *obstacle)
 	ListCell   *lc;
 
 	task->twins = index_match_pair(task->replaced, task->own, true, &missing);
-	if (OidIsValid(missing) || !copy_constraints_is_complete(pair->published, pair->staged, true))
+	if (OidIsValid(missing) || !copy_constraints_are_complete(pair->published, pair->staged, true))
 		obstacle->stale = task->output;
 	foreach(lc, task->twins)
 	{
@@ -580,8 +579,8 @@ publish_move_new(List *tasks, Oid target)
 
 		if (task->pairs != NIL || !OidIsValid(task->old))
 			continue;
-		task->succession = replace_table_prepare(task->old, task->output->relid,
-												 task->replaced != NIL, task->twins, task->own);
+		task->replacement = replace_table_prepare(task->old, task->output->relid,
+												  task->replaced != NIL, task->twins, task->own);
 		ObjectAddressSet(object, RelationRelationId, task->old);
 		add_exact_object_address(&object, replaced);
 	}
@@ -602,8 +601,8 @@ publish_move_new(List *tasks, Oid target)
 	CommandCounterIncrement();
 	foreach(lc, tasks)
 	{
-		if (((PublishTask *) lfirst(lc))->succession != NULL)
-			replace_table_finish(((PublishTask *) lfirst(lc))->succession);
+		if (((PublishTask *) lfirst(lc))->replacement != NULL)
+			replace_table_finish(((PublishTask *) lfirst(lc))->replacement);
 	}
 	free_object_addresses(moved);
 	free_object_addresses(replaced);
@@ -661,7 +660,7 @@ publish_lock_replaced(PublishSet *set, PublishObstacle *obstacle)
 		if (!publish_lock_tree(set, task->old, AccessExclusiveLock, true, obstacle))
 			return false;
 		/* a view needs no lock that was held up */
-		table_shape_check_replaceable(task->old);
+		dependants_check_table(task->old);
 		if (task->replaced == NIL)
 			continue;
 		/* to drop a foreign key is to drop the triggers of the table that it refers to */
@@ -777,7 +776,7 @@ publish_catch_up(const PublishSet *set, const PublishOutput *output)
 	(void) find_all_inheritors(output->relid, AccessExclusiveLock, NULL);
 	staging_check_table(set->staging, output->relid, output->process_name,
 						relation_attrs_owner(published));
-	copy_constraints_constraints(published, output->relid);
+	copy_constraints(published, output->relid);
 	index_match_build(published, output->relid,
 					  catalog_output_indexes(set->pipeline_id,
 											 set->target_schema,

@@ -79,7 +79,7 @@ typedef struct PublishObstacle
  * would have to go, insufficient_privilege where the table belongs to another role,
  * what staging_check_table raises where a staged table has been changed, and
  * feature_not_supported where one would be replaced that has something that the
- * other cannot have (replace_check_check_replaceable).
+ * other cannot have (replace_check_table).
  */
 extern bool publish_prepare(PublishSet *set, PublishObstacle *obstacle);
 
@@ -105,7 +105,7 @@ extern bool publish_finish(PublishSet *set, PublishObstacle *obstacle);
 /*
  * Builds on a staged table what people have added to the published one
  * meanwhile.  In the current transaction, which the caller commits.  Raises what
- * copy_constraints_constraints and index_match_build do.
+ * copy_constraints and index_match_build do.
  */
 extern void publish_catch_up(const PublishSet *set, const PublishOutput *output);
 

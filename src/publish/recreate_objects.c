@@ -19,7 +19,6 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "base/names.h"
-#include "catalog/indexing.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_rewrite.h"
@@ -30,6 +29,7 @@
 #include "miscadmin.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteSupport.h"
+#include "table/alter_table.h"
 #include "table/table_shape.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -37,11 +37,9 @@
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
 #include "utils/ruleutils.h"
-#include "utils/syscache.h"
 
 /* Something of the table that has a name and perhaps has to be defined. */
 typedef struct RecreatedObject
@@ -59,7 +57,7 @@ typedef struct Collection
 	Oid			from;
 	Oid			to;
 	char	   *name;			/* of from, qualified */
-	List	   *heirlooms;		/* of RecreatedObject * */
+	List	   *objects;		/* of RecreatedObject * */
 } Collection;
 
 /*
@@ -84,18 +82,18 @@ pin_settings(void)
 }
 
 static RecreatedObject *
-add_heirloom(Collection *collection, const char *what, Oid classid, Oid oid, const char *name,
-			 char *definition)
+add_object(Collection *collection, const char *what, Oid classid, Oid oid, const char *name,
+		   char *definition)
 {
-	RecreatedObject *heirloom = palloc0(sizeof(RecreatedObject));
+	RecreatedObject *object = palloc0(sizeof(RecreatedObject));
 
-	heirloom->what = what;
-	heirloom->classid = classid;
-	heirloom->name = pstrdup(name);
-	heirloom->definition = definition;
-	heirloom->comment = OidIsValid(oid) ? GetComment(oid, classid, 0) : NULL;
-	collection->heirlooms = lappend(collection->heirlooms, heirloom);
-	return heirloom;
+	object->what = what;
+	object->classid = classid;
+	object->name = pstrdup(name);
+	object->definition = definition;
+	object->comment = OidIsValid(oid) ? GetComment(oid, classid, 0) : NULL;
+	collection->objects = lappend(collection->objects, object);
+	return object;
 }
 
 static void
@@ -110,12 +108,12 @@ collect_defaults(Collection *collection, Relation relation)
 
 		if (att->attgenerated != '\0' || !table_shape_has_column(collection->to, value->adnum))
 			continue;
-		(void) add_heirloom(collection, "default of column", InvalidOid, InvalidOid,
-							NameStr(att->attname),
-							psprintf("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s",
-									 collection->name, quote_identifier(NameStr(att->attname)),
-									 deparse_expression(stringToNode(value->adbin), NIL,
-														false, false)));
+		(void) add_object(collection, "default of column", InvalidOid, InvalidOid,
+						  NameStr(att->attname),
+						  psprintf("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s",
+								   collection->name, quote_identifier(NameStr(att->attname)),
+								   deparse_expression(stringToNode(value->adbin), NIL,
+													  false, false)));
 	}
 }
 
@@ -156,16 +154,16 @@ collect_constraints(Collection *collection)
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
 		bool		is_key = form->contype == CONSTRAINT_FOREIGN;
 		bool		defined = is_key || !ConstraintIsEnforcedCompat(form);
-		RecreatedObject *heirloom;
+		RecreatedObject *object;
 
 		/* constraint triggers come as triggers */
 		if (OidIsValid(form->conparentid) || form->contype == CONSTRAINT_TRIGGER ||
 			!has_columns(collection, tuple, RelationGetDescr(pg_constraint)))
 			continue;
-		heirloom = add_heirloom(collection, is_key ? "foreign key" : "constraint",
-								ConstraintRelationId, form->oid, NameStr(form->conname),
-								defined ? pg_get_constraintdef_command(form->oid) : NULL);
-		heirloom->verified = is_key && form->convalidated;
+		object = add_object(collection, is_key ? "foreign key" : "constraint",
+							ConstraintRelationId, form->oid, NameStr(form->conname),
+							defined ? pg_get_constraintdef_command(form->oid) : NULL);
+		object->verified = is_key && form->convalidated;
 	}
 	systable_endscan(scan);
 	table_close(pg_constraint, AccessShareLock);
@@ -202,14 +200,14 @@ collect_triggers(Collection *collection, Relation relation)
 		if (trigger->tgisinternal)
 			continue;
 		definition = DirectFunctionCall1(pg_get_triggerdef, ObjectIdGetDatum(trigger->tgoid));
-		(void) add_heirloom(collection, "trigger", TriggerRelationId, trigger->tgoid,
-							trigger->tgname, TextDatumGetCString(definition));
+		(void) add_object(collection, "trigger", TriggerRelationId, trigger->tgoid,
+						  trigger->tgname, TextDatumGetCString(definition));
 		if (firing(trigger->tgenabled) != NULL)
-			(void) add_heirloom(collection, "trigger", TriggerRelationId, InvalidOid,
-								trigger->tgname,
-								psprintf("ALTER TABLE %s %s TRIGGER %s", collection->name,
-										 firing(trigger->tgenabled),
-										 quote_identifier(trigger->tgname)));
+			(void) add_object(collection, "trigger", TriggerRelationId, InvalidOid,
+							  trigger->tgname,
+							  psprintf("ALTER TABLE %s %s TRIGGER %s", collection->name,
+									   firing(trigger->tgenabled),
+									   quote_identifier(trigger->tgname)));
 	}
 }
 
@@ -285,10 +283,10 @@ collect_policies(Collection *collection)
 				ObjectIdGetDatum(collection->from));
 	scan = systable_beginscan(pg_policy, PolicyPolrelidPolnameIndexId, true, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		(void) add_heirloom(collection, "policy", PolicyRelationId,
-							((Form_pg_policy) GETSTRUCT(tuple))->oid,
-							NameStr(((Form_pg_policy) GETSTRUCT(tuple))->polname),
-							policy_definition(collection, tuple, RelationGetDescr(pg_policy)));
+		(void) add_object(collection, "policy", PolicyRelationId,
+						  ((Form_pg_policy) GETSTRUCT(tuple))->oid,
+						  NameStr(((Form_pg_policy) GETSTRUCT(tuple))->polname),
+						  policy_definition(collection, tuple, RelationGetDescr(pg_policy)));
 	systable_endscan(scan);
 	table_close(pg_policy, AccessShareLock);
 }
@@ -309,14 +307,14 @@ collect_rules(Collection *collection)
 		Form_pg_rewrite form = (Form_pg_rewrite) GETSTRUCT(tuple);
 		Datum		definition = DirectFunctionCall1(pg_get_ruledef, ObjectIdGetDatum(form->oid));
 
-		(void) add_heirloom(collection, "rule", RewriteRelationId, form->oid,
-							NameStr(form->rulename), TextDatumGetCString(definition));
+		(void) add_object(collection, "rule", RewriteRelationId, form->oid,
+						  NameStr(form->rulename), TextDatumGetCString(definition));
 		if (firing(form->ev_enabled) != NULL)
-			(void) add_heirloom(collection, "rule", RewriteRelationId, InvalidOid,
-								NameStr(form->rulename),
-								psprintf("ALTER TABLE %s %s RULE %s", collection->name,
-										 firing(form->ev_enabled),
-										 quote_identifier(NameStr(form->rulename))));
+			(void) add_object(collection, "rule", RewriteRelationId, InvalidOid,
+							  NameStr(form->rulename),
+							  psprintf("ALTER TABLE %s %s RULE %s", collection->name,
+									   firing(form->ev_enabled),
+									   quote_identifier(NameStr(form->rulename))));
 	}
 	systable_endscan(scan);
 	table_close(pg_rewrite, AccessShareLock);
@@ -336,7 +334,7 @@ recreate_objects_collect(Oid from, Oid to)
 	collect_rules(&collection);
 	AtEOXact_GUC(true, nestlevel);
 	relation_close(relation, NoLock);
-	return collection.heirlooms;
+	return collection.objects;
 }
 
 /* ---- making them again ---- */
@@ -344,9 +342,9 @@ recreate_objects_collect(Oid from, Oid to)
 static void
 error_context(void *arg)
 {
-	RecreatedObject *heirloom = arg;
+	RecreatedObject *object = arg;
 
-	errcontext("%s \"%s\" of the published table", heirloom->what, heirloom->name);
+	errcontext("%s \"%s\" of the published table", object->what, object->name);
 }
 
 /* The server does not read the table for a key that was verified. */
@@ -360,52 +358,52 @@ skip_validation(RawStmt *raw)
 }
 
 static void
-define(const RecreatedObject *heirloom)
+define(const RecreatedObject *object)
 {
 	ErrorContextCallback callback;
 	RawStmt    *raw;
 
 	callback.callback = error_context;
-	callback.arg = unconstify(RecreatedObject *, heirloom);
+	callback.arg = unconstify(RecreatedObject *, object);
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	raw = linitial_node(RawStmt, raw_parser(heirloom->definition, RAW_PARSE_DEFAULT));
-	if (heirloom->verified)
+	raw = linitial_node(RawStmt, raw_parser(object->definition, RAW_PARSE_DEFAULT));
+	if (object->verified)
 		skip_validation(raw);
-	table_shape_execute_utility(raw->stmt, heirloom->definition);
+	alter_table_execute_utility(raw->stmt, object->definition);
 	error_context_stack = callback.previous;
 }
 
 static Oid
-find(Oid relid, const RecreatedObject *heirloom)
+find(Oid relid, const RecreatedObject *object)
 {
-	switch (heirloom->classid)
+	switch (object->classid)
 	{
 		case ConstraintRelationId:
-			return get_relation_constraint_oid(relid, heirloom->name, false);
+			return get_relation_constraint_oid(relid, object->name, false);
 		case TriggerRelationId:
-			return get_trigger_oid(relid, heirloom->name, false);
+			return get_trigger_oid(relid, object->name, false);
 		case PolicyRelationId:
-			return get_relation_policy_oid(relid, heirloom->name, false);
+			return get_relation_policy_oid(relid, object->name, false);
 		default:
-			return get_rewrite_oid(relid, heirloom->name, false);
+			return get_rewrite_oid(relid, object->name, false);
 	}
 }
 
 void
-recreate_objects_define(List *heirlooms, Oid relid)
+recreate_objects_define(List *objects, Oid relid)
 {
 	int			nestlevel = pin_settings();
 	ListCell   *lc;
 
-	foreach(lc, heirlooms)
+	foreach(lc, objects)
 	{
-		RecreatedObject *heirloom = lfirst(lc);
+		RecreatedObject *object = lfirst(lc);
 
-		if (heirloom->definition != NULL)
-			define(heirloom);
-		if (heirloom->comment != NULL)
-			CreateComments(find(relid, heirloom), heirloom->classid, 0, heirloom->comment);
+		if (object->definition != NULL)
+			define(object);
+		if (object->comment != NULL)
+			CreateComments(find(relid, object), object->classid, 0, object->comment);
 	}
 	AtEOXact_GUC(true, nestlevel);
 }

@@ -23,6 +23,6 @@ extern List *recreate_objects_collect(Oid from, Oid to);
  * keys are not verified: foreign_key_verify has done so.  Raises what CREATE TRIGGER
  * and the like do.  There must be an active snapshot.
  */
-extern void recreate_objects_define(List *heirlooms, Oid relid);
+extern void recreate_objects_define(List *objects, Oid relid);
 
 #endif							/* ETL_RECREATE_OBJECTS_H */

@@ -29,9 +29,10 @@
 #include "catalog/pg_inherits.h"
 #include "commands/comment.h"
 #include "commands/tablecmds.h"
-#include "nodes/makefuncs.h"
 #include "publish/recreate_objects.h"
-#include "table/copy_constraints.h"
+#include "table/alter_table.h"
+#include "table/column_settings.h"
+#include "table/copy_statistics.h"
 #include "table/index_match.h"
 #include "table/relation_attrs.h"
 #include "table/table_shape.h"
@@ -58,7 +59,7 @@ struct Replacement
 {
 	Oid			from;
 	Oid			to;
-	List	   *heirlooms;		/* of recreate_objects.c */
+	List	   *objects;		/* of recreate_objects.c */
 	List	   *sequences;		/* of OwnedSequence * */
 	List	   *indexes;		/* of NamedIndex * */
 };
@@ -216,8 +217,8 @@ twin_of(const List *twins, Oid published)
 static void
 execute_one(Oid relid, AlterTableType subtype, const char *name, Node *definition)
 {
-	table_shape_execute_alter(relid, list_make1(table_shape_alter_command(subtype, name,
-																		  definition)));
+	alter_table_execute(relid, list_make1(alter_table_command(subtype, name,
+															  definition)));
 }
 
 /* How rows are known to subscribers: of a table, or of a partition. */
@@ -294,7 +295,7 @@ carry_replica_identity(Oid from, Oid to, const List *twins)
 
 /* Names of indexes, what is said of them, and which one CLUSTER goes by. */
 static void
-carry_indexes(Replacement *succession, const List *twins, const List *own)
+carry_indexes(Replacement *replacement, const List *twins, const List *own)
 {
 	ListCell   *lc;
 
@@ -305,16 +306,16 @@ carry_indexes(Replacement *succession, const List *twins, const List *own)
 		if (!OidIsValid(twin->published) || !OidIsValid(twin->staged))
 			continue;
 		carry_comment(twin->published, 0, twin->staged, 0);
-		relation_attrs_copy_columns(twin->published, twin->staged);
+		column_settings_copy_all(twin->published, twin->staged);
 		if (get_index_isclustered(twin->published))
-			execute_one(succession->to, AT_ClusterOn, names_relation(twin->staged), NULL);
+			execute_one(replacement->to, AT_ClusterOn, names_relation(twin->staged), NULL);
 		if (!names_contain(own, names_relation(twin->published)))
 		{
 			NamedIndex *named = palloc(sizeof(NamedIndex));
 
 			named->index = twin->staged;
 			named->name = names_relation(twin->published);
-			succession->indexes = lappend(succession->indexes, named);
+			replacement->indexes = lappend(replacement->indexes, named);
 		}
 	}
 }
@@ -326,7 +327,7 @@ carry_indexes(Replacement *succession, const List *twins, const List *own)
  * schema along with the new one.
  */
 static void
-collect_sequences(Replacement *succession)
+collect_sequences(Replacement *replacement)
 {
 	Relation	pg_depend = table_open(DependRelationId, AccessShareLock);
 	ScanKeyData keys[2];
@@ -337,7 +338,7 @@ collect_sequences(Replacement *succession)
 	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(RelationRelationId));
 	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(succession->from));
+				ObjectIdGetDatum(replacement->from));
 	scan = systable_beginscan(pg_depend, DependReferenceIndexId, true, NULL, 2, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
@@ -347,16 +348,16 @@ collect_sequences(Replacement *succession)
 		if (form->classid != RelationRelationId || form->objsubid != 0 ||
 			form->deptype != DEPENDENCY_AUTO ||
 			get_rel_relkind(form->objid) != RELKIND_SEQUENCE ||
-			!table_shape_has_column(succession->to, form->refobjsubid))
+			!table_shape_has_column(replacement->to, form->refobjsubid))
 			continue;
 		owned = palloc(sizeof(OwnedSequence));
 		owned->sequence = form->objid;
 		owned->attnum = form->refobjsubid;
-		succession->sequences = lappend(succession->sequences, owned);
+		replacement->sequences = lappend(replacement->sequences, owned);
 	}
 	systable_endscan(scan);
 	table_close(pg_depend, AccessShareLock);
-	foreach(lc, succession->sequences)
+	foreach(lc, replacement->sequences)
 		deleteDependencyRecordsForClass(RelationRelationId,
 										((OwnedSequence *) lfirst(lc))->sequence,
 										RelationRelationId, DEPENDENCY_AUTO);
@@ -384,20 +385,20 @@ carry_heaps(Oid from, Oid to)
 			carry_columns(heap, relid);
 		else if (is_partition)
 			drop_grants(relid);
-		relation_attrs_copy_columns(get_rel_relkind(relid) == RELKIND_RELATION ? heap : from,
-									relid);
+		column_settings_copy_all(get_rel_relkind(relid) == RELKIND_RELATION ? heap : from,
+								 relid);
 	}
 }
 
 Replacement *
 replace_table_prepare(Oid from, Oid to, bool corresponds, const List *twins, const List *own)
 {
-	Replacement *succession = palloc0(sizeof(Replacement));
+	Replacement *replacement = palloc0(sizeof(Replacement));
 	ListCell   *lc;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	succession->from = from;
-	succession->to = to;
+	replacement->from = from;
+	replacement->to = to;
 	foreach(lc, find_all_inheritors(to, NoLock, NULL))
 		relation_attrs_give(lfirst_oid(lc),
 							relation_attrs_owner(lfirst_oid(lc) == to ? from :
@@ -405,28 +406,28 @@ replace_table_prepare(Oid from, Oid to, bool corresponds, const List *twins, con
 	if (corresponds)
 	{
 		carry_heaps(from, to);
-		carry_indexes(succession, twins, own);
+		carry_indexes(replacement, twins, own);
 		carry_replica_identity(from, to, twins);
-		copy_constraints_hand_over_statistics(from, to);
-		copy_constraints_move_statistics(from, to);
-		succession->heirlooms = recreate_objects_collect(from, to);
-		collect_sequences(succession);
+		copy_statistics_data_to(from, to);
+		copy_statistics_move(from, to);
+		replacement->objects = recreate_objects_collect(from, to);
+		collect_sequences(replacement);
 	}
 	carry_class(from, to, corresponds, true, false);
 	carry_columns(from, to);
 	carry_comment(from, 0, to, 0);
 	PopActiveSnapshot();
-	return succession;
+	return replacement;
 }
 
 void
-replace_table_finish(Replacement *succession)
+replace_table_finish(Replacement *replacement)
 {
 	ListCell   *lc;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	/* another one's name may have been free in the staging schema, and not here */
-	foreach(lc, succession->indexes)
+	foreach(lc, replacement->indexes)
 	{
 		NamedIndex *named = lfirst(lc);
 
@@ -434,16 +435,16 @@ replace_table_finish(Replacement *succession)
 			RenameRelationInternal(named->index, named->name, true, true);
 	}
 	CommandCounterIncrement();
-	foreach(lc, succession->sequences)
+	foreach(lc, replacement->sequences)
 	{
 		OwnedSequence *owned = lfirst(lc);
 		ObjectAddress sequence;
 		ObjectAddress column;
 
 		ObjectAddressSet(sequence, RelationRelationId, owned->sequence);
-		ObjectAddressSubSet(column, RelationRelationId, succession->to, owned->attnum);
+		ObjectAddressSubSet(column, RelationRelationId, replacement->to, owned->attnum);
 		recordDependencyOn(&sequence, &column, DEPENDENCY_AUTO);
 	}
-	recreate_objects_define(succession->heirlooms, succession->to);
+	recreate_objects_define(replacement->objects, replacement->to);
 	PopActiveSnapshot();
 }

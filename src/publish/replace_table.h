@@ -25,7 +25,7 @@ typedef struct Replacement Replacement;
  * corresponds: the columns are at the same places (table_shape_compare), and the indexes
  * and constraints that are built are there already (twins, of IndexPair *; own: names
  * of the step's indexes).  Where they are not, only grants and comments are carried
- * over, by the columns' names: replace_check_check_replaceable has seen that there is no
+ * over, by the columns' names: replace_check_table has seen that there is no
  * more.
  *
  * The caller has locked both with AccessExclusiveLock.
@@ -38,6 +38,6 @@ extern Replacement *replace_table_prepare(Oid from, Oid to, bool corresponds, co
  * are not verified: foreign_key_verify has done so.  Raises what CREATE TRIGGER and the
  * like do.
  */
-extern void replace_table_finish(Replacement *succession);
+extern void replace_table_finish(Replacement *replacement);
 
 #endif							/* ETL_REPLACE_TABLE_H */

@@ -21,7 +21,6 @@
 #include "publish/swap.h"
 
 #include "access/genam.h"
-#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
@@ -38,8 +37,7 @@
 #include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "storage/predicate.h"
-#include "storage/smgr.h"
-#include "table/copy_constraints.h"
+#include "table/copy_statistics.h"
 #include "table/index_match.h"
 #include "table/relation_attrs.h"
 #include "table/table_shape.h"
@@ -48,9 +46,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/syscache.h"
-#include "utils/timestamp.h"
 
 /* pg_class, open for a number of updates. */
 typedef struct ClassRows
@@ -262,7 +258,7 @@ swap_table(ClassRows *rows, const TablePair *pair)
 	forget_missing_values(pair->published);
 	RemoveStatistics(pair->published, 0);
 	CopyStatistics(pair->staged, pair->published);
-	copy_constraints_hand_over_statistics(pair->published, pair->staged);
+	copy_statistics_data_to(pair->published, pair->staged);
 	CloseSmgrCompat(pair->published);
 	CloseSmgrCompat(pair->staged);
 	return keeps_toast;

@@ -29,7 +29,7 @@
 #include "optimizer/optimizer.h"
 #include "parse/step_index.h"
 #include "parser/parse_utilcmd.h"
-#include "table/relation_attrs.h"
+#include "table/column_settings.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -338,7 +338,7 @@ build_one(Oid published, Oid staged, const AttrMap *map, bool replaces)
 	address = DefineIndexCompat(staged, index);
 	CommandCounterIncrement();
 	if (replaces)
-		relation_attrs_copy_columns(published, address.objectId);
+		column_settings_copy_all(published, address.objectId);
 	error_context_stack = callback.previous;
 }
 

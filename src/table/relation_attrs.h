@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * relation_attrs.h
- *	  How a table and its columns are stored and measured: the same for another
- *	  table.
+ *	  What a table has beside its columns: owner, grants, storage, replica identity.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,60 +10,45 @@
 
 #include "access/attnum.h"
 #include "access/htup.h"
+#include "access/tupdesc.h"
 #include "etl.h"
 #include "utils/relcache.h"
 
-/* More options than a column can have. */
-#define SETTING_MAX_OPTIONS		16
-
-/*
- * Makes a column of a staged table a dropped one, as the published table has it, or
- * will have it.  pg_attribute is open, with RowExclusiveLock.
- */
-extern void relation_attrs_copy_gap(Relation pg_attribute, Oid published, Oid staged,
-									AttrNumber attnum);
-
-/* Gives a column the statistics target, options, storage and compression of another one. */
-extern void relation_attrs_copy_column(Relation pg_attribute, Oid published, Oid staged,
-									   AttrNumber attnum);
-
-/*
- * The same for all columns that two tables, or indexes, have in common under the same
- * number.
- */
-extern void relation_attrs_copy_columns(Oid from, Oid to);
-
-/*
- * Are the columns of two partitions the same in name and place, in what
- * relation_attrs_copy_column copies, and in their grants?
- */
-extern bool relation_attrs_same_columns(Relation a, Relation b);
-
-/*
- * Have two partitions the same owner, tablespace, grants, kind of replica identity and
- * storage parameters, TOAST included?
- */
-extern bool relation_attrs_same_table(Oid a, Oid b);
-
-/* Has anybody but the owner rights on the table, or that less than all?  tuple: of pg_class. */
-extern bool relation_attrs_has_grants(HeapTuple tuple);
-
-/* A copy of a relation's row in pg_class, palloc'd; an error if there is none. */
+/* Return a palloc'd copy of a relation's row in pg_class; raise an error if there is none. */
 extern HeapTuple relation_attrs_class_row(Oid relid);
 
-/* A relation's owner; an error if there is no such relation. */
+/* Return a relation's owner; raise an error if there is no such relation. */
 extern Oid	relation_attrs_owner(Oid relid);
 
-/* Makes it the role's, who is not asked; the caller has locked it with AccessExclusiveLock. */
+/*
+ * Give a relation to a role.  Nobody's rights are asked for.  The caller has locked it with
+ * AccessExclusiveLock.
+ */
 extern void relation_attrs_give(Oid relid, Oid owner);
 
 /*
- * The index by which subscribers know rows: the replica identity, or else the primary key.
- * Of a partition that of the whole table.  InvalidOid: there is none.
+ * Return true if the table has grants other than those that its owner has by default.  tuple: its
+ * row in pg_class.
+ */
+extern bool relation_attrs_has_grants(HeapTuple tuple);
+
+/*
+ * Return the index by which subscribers know rows: the replica identity, or else the primary key;
+ * of a partition that of the whole table.  InvalidOid: there is none.
  */
 extern Oid	relation_attrs_replica_index(Relation relation);
 
-/* The storage parameters of a table's TOAST table; (Datum) 0: none.  palloc'd */
+/* Return the storage parameters of a table's TOAST table, palloc'd; (Datum) 0 if it has none. */
 extern Datum relation_attrs_toast_options(Oid relid);
+
+/*
+ * Return true if two partitions have the same owner, tablespace, grants, kind of replica identity
+ * and storage parameters, those of TOAST included.
+ */
+extern bool relation_attrs_same_table(Oid a, Oid b);
+
+/* Return true if two rows of a syscache have the same values, or nulls, in these n columns. */
+extern bool relation_attrs_same_values(int cache, HeapTuple a, HeapTuple b, TupleDesc desc,
+									   const AttrNumber *columns, int n);
 
 #endif							/* ETL_RELATION_ATTRS_H */

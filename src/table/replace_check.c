@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * replace_check.c
- *	  Where another table has to replace a published one: has that something
- *	  that the other could not have?
+ *	  What a published table has that a table which replaces it could not have.
  *
  * What a table is beside its rows is what depends on it.  So all of that is gone
  * through, and what is of a kind that replace_table.c does not know how to carry over
@@ -31,7 +30,6 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_namespace.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_publication_rel.h"
 #include "catalog/pg_rewrite.h"
@@ -42,6 +40,8 @@
 #include "commands/comment.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
+#include "table/column_settings.h"
+#include "table/dependants.h"
 #include "table/relation_attrs.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -550,7 +550,7 @@ note_partitions(Replaced *table)
 			continue;
 		}
 		if (!relation_attrs_same_table(RelationGetRelid(first), RelationGetRelid(partition)) ||
-			!relation_attrs_same_columns(first, partition) ||
+			!column_settings_are_same(first, partition) ||
 			relation_attrs_replica_index(first) != relation_attrs_replica_index(partition))
 			note(table, psprintf("settings in which partitions %s and %s differ",
 								 quote_identifier(RelationGetRelationName(first)),
@@ -562,11 +562,12 @@ note_partitions(Replaced *table)
 }
 
 void
-replace_check_check_replaceable(Oid relid, bool corresponds, bool partitioned, const List *key,
-								const List *own)
+replace_check_table(Oid relid, bool corresponds, bool partitioned, const List *key,
+					const List *own)
 {
 	Replaced	table = {0};
 
+	dependants_check_table(relid);
 	table.relation = try_relation_open(relid, AccessShareLock);
 	if (table.relation == NULL)
 		return;

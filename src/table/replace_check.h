@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * replace_check.h
- *	  Where another table has to replace a published one: has that something
- *	  that the other could not have?
+ *	  What a published table has that a table which replaces it could not have.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,20 +12,17 @@
 #include "nodes/pg_list.h"
 
 /*
- * Raises feature_not_supported, and names it, where the table has something that
- * replace_table.c cannot give to the one that replaces it; where one of its partitions has
- * something that the table itself has not; and where partitions differ in their
- * settings, so that it cannot be said which the new ones should have.
+ * Check that another table can replace this one.  Raises dependent_objects_still_exist where views,
+ * foreign keys and the like depend on the table; feature_not_supported, and names it, where the
+ * table has something that replace_table.c cannot give to the other, where one of its partitions
+ * has something that the table itself has not, and where partitions differ in their settings, so
+ * that it cannot be said which the new ones should have.
  *
- * corresponds: the other table has its columns at the same places; where it does not,
- * only grants and comments can be carried over.  partitioned: it is so, by these
- * columns (key, of char *; NIL: not known yet).  own: names (char *) of the indexes
- * that are the step's.
- *
- * What views and other tables have to do with it is looked for by
- * table_shape_check_replaceable.
+ * corresponds: the other table has its columns at the same places; where it does not, only grants
+ * and comments can be carried over.  partitioned: it is so, by these columns (key, of char *; NIL:
+ * not known yet).  own: names (char *) of the indexes that are the step's.
  */
-extern void replace_check_check_replaceable(Oid relid, bool corresponds, bool partitioned,
-											const List *key, const List *own);
+extern void replace_check_table(Oid relid, bool corresponds, bool partitioned,
+								const List *key, const List *own);
 
 #endif							/* ETL_REPLACE_CHECK_H */

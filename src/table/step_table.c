@@ -16,7 +16,6 @@
 
 #include "access/xact.h"
 #include "base/names.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
@@ -25,6 +24,7 @@
 #include "commands/tablecmds.h"
 #include "common/hashfn.h"
 #include "nodes/makefuncs.h"
+#include "table/dependants.h"
 #include "table/relation_attrs.h"
 #include "table/replace_check.h"
 #include "table/table_shape.h"
@@ -227,7 +227,7 @@ partition_spec(List *columns)
  * difference); the partitions are logged or not.
  */
 static List *
-define_partitioned(const StepTable *table, List *columns, List *key, const TableShape *layout)
+define_partitioned(const StepTable *table, List *columns, List *key, const TableShape *shape)
 {
 	CreateStmt *create = makeNode(CreateStmt);
 	ObjectAddress address;
@@ -237,8 +237,8 @@ define_partitioned(const StepTable *table, List *columns, List *key, const Table
 	create->tableElts = columns;
 	create->oncommit = ONCOMMIT_NOOP;
 	create->partspec = partition_spec(key);
-	if (layout != NULL)
-		table_shape_storage(layout->published, create);
+	if (shape != NULL)
+		table_shape_storage(shape->published, create);
 	address = DefineRelation(create, RELKIND_RELATION, InvalidOid, NULL, NULL);
 	CommandCounterIncrement();
 	relids = list_make1_oid(address.objectId);
@@ -256,7 +256,7 @@ define_partitioned(const StepTable *table, List *columns, List *key, const Table
 										 NIL,
 										 table_name(table, table->name),
 										 bound,
-										 layout != NULL ? list_nth_oid(layout->heaps, i) :
+										 shape != NULL ? list_nth_oid(shape->heaps, i) :
 										 InvalidOid));
 	}
 
@@ -268,7 +268,7 @@ step_table_define(const StepTable *table, TupleDesc desc)
 {
 	List	   *columns = columns_of(desc); /* checks them, too */
 	List	   *key = NIL;
-	TableShape *layout;
+	TableShape *shape;
 	List	   *relids;
 
 	if (table->partitions > ETL_MAX_PARTITIONS)
@@ -279,26 +279,23 @@ step_table_define(const StepTable *table, TupleDesc desc)
 	if (table->partitions > 0)
 		key = step_table_partition_key(table->partition_by, table->partition_key, desc);
 
-	layout = table_shape_plan(table->published, desc, table->partitions, key);
-	if (OidIsValid(table->published) && (layout == NULL || layout->replaces))
+	shape = table_shape_plan(table->published, desc, table->partitions, key);
+	if (OidIsValid(table->published) && (shape == NULL || shape->replaces))
+		replace_check_table(table->published, shape != NULL, table->partitions > 0, key,
+							table->own);
+	if (shape != NULL)
 	{
-		table_shape_check_replaceable(table->published);
-		replace_check_check_replaceable(table->published, layout != NULL, table->partitions > 0,
-										key, table->own);
-	}
-	if (layout != NULL)
-	{
-		table_shape_check_dependants(layout);
-		columns = table_shape_columns(layout);
+		dependants_check_columns(shape);
+		columns = table_shape_columns(shape);
 	}
 
 	if (table->partitions > 0)
-		relids = define_partitioned(table, columns, key, layout);
+		relids = define_partitioned(table, columns, key, shape);
 	else
 		relids = list_make1_oid(define_heap(table, table->name, columns, NULL, NULL,
-											layout != NULL ? layout->model : InvalidOid));
-	if (layout != NULL)
-		table_shape_imitate(layout, relids);
+											shape != NULL ? shape->model : InvalidOid));
+	if (shape != NULL)
+		table_shape_imitate(shape, relids);
 	return relids;
 }
 

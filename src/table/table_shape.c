@@ -11,36 +11,29 @@
 #include "compat.h"
 #include "table/table_shape.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/sysattr.h"
 #include "access/reloptions.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "base/names.h"
-#include "catalog/indexing.h"
 #include "catalog/objectaddress.h"
-#include "catalog/partition.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_constraint.h"
-#include "catalog/pg_depend.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_rewrite.h"
 #include "catalog/pg_type.h"
-#include "commands/tablecmds.h"
 #include "commands/tablespace.h"
 #include "miscadmin.h"
+#include "nodes/bitmapset.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
-#include "table/relation_attrs.h"
-#include "tcop/dest.h"
-#include "tcop/utility.h"
+#include "table/alter_table.h"
+#include "table/column_settings.h"
 #include "utils/acl.h"
-#include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/partcache.h"
 #include "utils/rel.h"
@@ -100,7 +93,7 @@ hash_partitions(Relation relation, int n)
 
 /* Is it partitioned by these columns, and will they stay? */
 static bool
-has_partition_key(Relation relation, const TableShape *layout, List *columns)
+has_partition_key(Relation relation, const TableShape *shape, List *columns)
 {
 	PartitionKey key = RelationGetPartitionKey(relation);
 	ListCell   *lc;
@@ -112,8 +105,8 @@ has_partition_key(Relation relation, const TableShape *layout, List *columns)
 		AttrNumber	attnum = key->partattrs[foreach_current_index(lc)];
 
 		if (attnum == InvalidAttrNumber ||
-			layout->columns[attnum - 1].fate != COLUMN_KEPT ||
-			strcmp(layout->columns[attnum - 1].name, lfirst(lc)) != 0)
+			shape->columns[attnum - 1].fate != COLUMN_KEPT ||
+			strcmp(shape->columns[attnum - 1].name, lfirst(lc)) != 0)
 			return false;
 	}
 	return true;
@@ -130,12 +123,12 @@ put_column(ShapeColumn *column, ColumnFate fate, Form_pg_attribute att)
 }
 
 static void
-plan_columns(TableShape *layout, TupleDesc published, TupleDesc rows)
+plan_columns(TableShape *shape, TupleDesc published, TupleDesc rows)
 {
 	int			next = 0;		/* of rows: those before it have their place */
 
-	layout->columns = palloc0(sizeof(ShapeColumn) * (published->natts + rows->natts));
-	layout->ncolumns = published->natts;
+	shape->columns = palloc0(sizeof(ShapeColumn) * (published->natts + rows->natts));
+	shape->ncolumns = published->natts;
 	for (int i = 0; i < published->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(published, i);
@@ -148,10 +141,10 @@ plan_columns(TableShape *layout, TupleDesc published, TupleDesc rows)
 			fate = COLUMN_KEPT;
 			next++;
 		}
-		put_column(&layout->columns[i], fate, att);
+		put_column(&shape->columns[i], fate, att);
 	}
 	for (; next < rows->natts; next++)
-		put_column(&layout->columns[layout->ncolumns++], COLUMN_ADDED,
+		put_column(&shape->columns[shape->ncolumns++], COLUMN_ADDED,
 				   TupleDescAttr(rows, next));
 }
 
@@ -160,12 +153,12 @@ plan_columns(TableShape *layout, TupleDesc published, TupleDesc rows)
  * It does for domains that have constraints, which hold for no row that is there.
  */
 static bool
-would_rewrite(const TableShape *layout)
+would_rewrite(const TableShape *shape)
 {
-	for (int i = 0; i < layout->ncolumns; i++)
+	for (int i = 0; i < shape->ncolumns; i++)
 	{
-		if (layout->columns[i].fate == COLUMN_ADDED &&
-			DomainHasConstraints(layout->columns[i].type))
+		if (shape->columns[i].fate == COLUMN_ADDED &&
+			DomainHasConstraints(shape->columns[i].type))
 			return true;
 	}
 	return false;
@@ -194,35 +187,35 @@ table_shape_first_heap(Oid relid)
 	return relid;
 }
 
-/* Can it take over the storage?  Then layout->heaps are its partitions. */
+/* Can it take over the storage?  Then shape->heaps are its partitions. */
 static bool
-keeps_storage(TableShape *layout, Relation published, int partitions, List *key)
+keeps_storage(TableShape *shape, Relation published, int partitions, List *key)
 {
-	if (would_rewrite(layout))
+	if (would_rewrite(shape))
 		return false;
 	if (partitions == 0)
 		return is_plain_heap(published);
 	if (published->rd_rel->relkind != RELKIND_PARTITIONED_TABLE ||
-		!has_partition_key(published, layout, key))
+		!has_partition_key(published, shape, key))
 		return false;
-	layout->heaps = hash_partitions(published, partitions);
-	return layout->heaps != NIL;
+	shape->heaps = hash_partitions(published, partitions);
+	return shape->heaps != NIL;
 }
 
 /* What the table's storage, and that of its partitions, is modelled on. */
 static void
-plan_storage(TableShape *layout, Relation published, int partitions, List *key)
+plan_storage(TableShape *shape, Relation published, int partitions, List *key)
 {
-	layout->model = layout->published;
-	layout->replaces = !keeps_storage(layout, published, partitions, key);
-	if (!layout->replaces)
+	shape->model = shape->published;
+	shape->replaces = !keeps_storage(shape, published, partitions, key);
+	if (!shape->replaces)
 		return;
 
-	/* partitions that are replaced are alike: replace_check_check_replaceable has seen to it */
+	/* partitions that are replaced are alike: replace_check_table has seen to it */
 	if (partitions == 0)
-		layout->model = table_shape_first_heap(layout->published);
+		shape->model = table_shape_first_heap(shape->published);
 	for (int i = 0; i < partitions; i++)
-		layout->heaps = lappend_oid(layout->heaps, table_shape_first_heap(layout->published));
+		shape->heaps = lappend_oid(shape->heaps, table_shape_first_heap(shape->published));
 }
 
 TableShape *
@@ -230,219 +223,34 @@ table_shape_plan(Oid published, TupleDesc rows, int partitions, List *key)
 {
 	Relation	relation = OidIsValid(published) ?
 	try_relation_open(published, AccessShareLock) : NULL;
-	TableShape *layout = NULL;
+	TableShape *shape = NULL;
 
 	if (relation == NULL)
 		return NULL;
 	if (COMPAT_CLASS_OWNERCHECK(published, GetUserId()))
 	{
-		layout = palloc0(sizeof(TableShape));
-		layout->published = published;
-		plan_columns(layout, RelationGetDescr(relation), rows);
-		if (layout->ncolumns > MaxHeapAttributeNumber)
-			layout = NULL;
+		shape = palloc0(sizeof(TableShape));
+		shape->published = published;
+		plan_columns(shape, RelationGetDescr(relation), rows);
+		if (shape->ncolumns > MaxHeapAttributeNumber)
+			shape = NULL;
 		else
-			plan_storage(layout, relation, partitions, key);
+			plan_storage(shape, relation, partitions, key);
 	}
 	relation_close(relation, AccessShareLock);
-	return layout;
-}
-
-/* ---- who depends on what goes ---- */
-
-/* A view is what people know; the server has its rule depend on the column. */
-static char *
-describe_dependant(Form_pg_depend depend)
-{
-	ObjectAddress object;
-
-	ObjectAddressSubSet(object, depend->classid, depend->objid, depend->objsubid);
-	if (depend->classid == RewriteRelationId)
-	{
-		Relation	pg_rewrite = table_open(RewriteRelationId, AccessShareLock);
-		ScanKeyData key;
-		SysScanDesc scan;
-		HeapTuple	tuple;
-
-		ScanKeyInit(&key, Anum_pg_rewrite_oid, BTEqualStrategyNumber, F_OIDEQ,
-					ObjectIdGetDatum(depend->objid));
-		scan = systable_beginscan(pg_rewrite, RewriteOidIndexId, true, NULL, 1, &key);
-		if (HeapTupleIsValid(tuple = systable_getnext(scan)) &&
-			strcmp(NameStr(((Form_pg_rewrite) GETSTRUCT(tuple))->rulename), "_RETURN") == 0)
-			ObjectAddressSet(object, RelationRelationId,
-							 ((Form_pg_rewrite) GETSTRUCT(tuple))->ev_class);
-		systable_endscan(scan);
-		table_close(pg_rewrite, AccessShareLock);
-	}
-	return names_describe(&object);
-}
-
-/*
- * Does the dependant go when the object does, without CASCADE?  A constraint, for
- * one, depends in two ways on its columns.
- */
-static bool
-goes_along(Relation pg_depend, Form_pg_depend depend, AttrNumber attnum)
-{
-	bool		along = false;
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(depend->classid));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(depend->objid));
-	scan = systable_beginscan(pg_depend, DependDependerIndexId, true, NULL, 2, keys);
-	while (!along && HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend other = (Form_pg_depend) GETSTRUCT(tuple);
-
-		along = other->refclassid == depend->refclassid && other->refobjid == depend->refobjid &&
-			(attnum == 0 || other->refobjsubid == attnum) &&
-			other->deptype != DEPENDENCY_NORMAL;
-	}
-	systable_endscan(scan);
-	return along;
-}
-
-/* A foreign key, say, of one of these tables. */
-static bool
-is_constraint_of(Form_pg_depend depend, const List *tables)
-{
-	HeapTuple	tuple;
-	bool		is_one;
-
-	if (tables == NIL || depend->classid != ConstraintRelationId)
-		return false;
-	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(depend->objid));
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	is_one = list_member_oid(tables, ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid);
-	ReleaseSysCache(tuple);
-	return is_one;
-}
-
-/*
- * What depends on an object and would keep DROP ... RESTRICT from dropping it,
- * as "x depends on y" lines that are not there yet.  attnum 0: the table or any of
- * its columns.  along: constraints of these tables go, too.  *first: the first
- * dependant that was ever found.
- */
-static void
-list_dependants(Oid classid, Oid objid, AttrNumber attnum, const List *along, StringInfo lines,
-				char **first)
-{
-	Relation	pg_depend = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[3];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(classid));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(objid));
-	ScanKeyInit(&keys[2], Anum_pg_depend_refobjsubid, BTEqualStrategyNumber, F_INT4EQ,
-				Int32GetDatum(attnum));
-	scan = systable_beginscan(pg_depend, DependReferenceIndexId, true, NULL,
-							  attnum != 0 ? 3 : 2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend depend = (Form_pg_depend) GETSTRUCT(tuple);
-		ObjectAddress object;
-		char	   *line;
-		char	   *dependant;
-
-		if (depend->deptype != DEPENDENCY_NORMAL || goes_along(pg_depend, depend, attnum) ||
-			is_constraint_of(depend, along))
-			continue;
-		dependant = describe_dependant(depend);
-		if (dependant == NULL)
-			continue;			/* dropped meanwhile */
-		ObjectAddressSubSet(object, classid, objid, attnum);
-		line = psprintf("%s depends on %s\n", dependant, names_describe(&object));
-		if (strstr(lines->data, line) == NULL)
-			appendStringInfoString(lines, line);
-		if (*first == NULL)
-			*first = dependant;
-	}
-	systable_endscan(scan);
-	table_close(pg_depend, AccessShareLock);
-}
-
-void
-table_shape_check_dependants(const TableShape *layout)
-{
-	StringInfoData lines;
-	char	   *column = NULL;
-	char	   *first = NULL;
-
-	initStringInfo(&lines);
-	for (int i = 0; i < layout->ncolumns; i++)
-	{
-		int			before = lines.len;
-
-		if (layout->columns[i].fate != COLUMN_DROPPED)
-			continue;
-		list_dependants(RelationRelationId, layout->published, i + 1, NIL, &lines, &first);
-		if (lines.len > before && column == NULL)
-			column = layout->columns[i].name;
-	}
-	if (column == NULL)
-		return;
-	lines.data[--lines.len] = '\0';
-	ereport(ERROR,
-			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-			 errmsg("cannot drop column \"%s\" of table %s because %s depends on it",
-					column, names_qualified(layout->published), first),
-			 errdetail("%s", lines.data),
-			 errhint("Drop these before the run and create them again after it, or let the step return its columns as before: in that order and of those types, new ones at the end.")));
-}
-
-void
-table_shape_check_replaceable(Oid published)
-{
-	StringInfoData lines;
-	char	   *first = NULL;
-	List	   *relids;
-	ListCell   *lc;
-
-	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(published)))
-		return;
-	initStringInfo(&lines);
-	relids = find_all_inheritors(published, NoLock, NULL);
-	foreach(lc, relids)
-	{
-		Oid			type = get_rel_type_id(lfirst_oid(lc));
-		Oid			array = OidIsValid(type) ? get_array_type(type) : InvalidOid;
-
-		list_dependants(RelationRelationId, lfirst_oid(lc), 0, relids, &lines, &first);
-		if (OidIsValid(type))
-			list_dependants(TypeRelationId, type, 0, relids, &lines, &first);
-		if (OidIsValid(array))
-			list_dependants(TypeRelationId, array, 0, relids, &lines, &first);
-	}
-	if (lines.len == 0)
-		return;
-	lines.data[--lines.len] = '\0';
-	ereport(ERROR,
-			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-			 errmsg("cannot replace table %s by one that is partitioned otherwise because %s depends on it",
-					names_qualified(published), first),
-			 errdetail("%s", lines.data),
-			 errhint("Drop these before the run and create them again after it, or leave the step's partitions as they were.")));
+	return shape;
 }
 
 /* ---- making a table like the published one ---- */
 
 List *
-table_shape_columns(const TableShape *layout)
+table_shape_columns(const TableShape *shape)
 {
 	List	   *columns = NIL;
 
-	for (int i = 0; i < layout->ncolumns; i++)
+	for (int i = 0; i < shape->ncolumns; i++)
 	{
-		ShapeColumn *column = &layout->columns[i];
+		ShapeColumn *column = &shape->columns[i];
 
 		if (column->fate == COLUMN_KEPT || column->fate == COLUMN_ADDED)
 			columns = lappend(columns,
@@ -480,7 +288,7 @@ table_shape_storage(Oid published, CreateStmt *create)
 }
 
 void
-table_shape_imitate(const TableShape *layout, List *relids)
+table_shape_imitate(const TableShape *shape, List *relids)
 {
 	Relation	pg_attribute = table_open(AttributeRelationId, RowExclusiveLock);
 	ListCell   *lc;
@@ -488,16 +296,16 @@ table_shape_imitate(const TableShape *layout, List *relids)
 	foreach(lc, relids)
 	{
 		int			i = foreach_current_index(lc);
-		Oid			published = i == 0 ? layout->model : list_nth_oid(layout->heaps, i - 1);
+		Oid			published = i == 0 ? shape->model : list_nth_oid(shape->heaps, i - 1);
 
-		for (int k = 0; k < layout->ncolumns; k++)
+		for (int k = 0; k < shape->ncolumns; k++)
 		{
-			ColumnFate	fate = layout->columns[k].fate;
+			ColumnFate	fate = shape->columns[k].fate;
 
 			if (fate == COLUMN_GONE || fate == COLUMN_DROPPED)
-				relation_attrs_copy_gap(pg_attribute, published, lfirst_oid(lc), k + 1);
+				column_settings_copy_gap(pg_attribute, published, lfirst_oid(lc), k + 1);
 			else if (fate == COLUMN_KEPT)
-				relation_attrs_copy_column(pg_attribute, published, lfirst_oid(lc), k + 1);
+				column_settings_copy(pg_attribute, published, lfirst_oid(lc), k + 1);
 		}
 	}
 	table_close(pg_attribute, RowExclusiveLock);
@@ -642,51 +450,6 @@ table_shape_compare(Oid published, Oid staged, List **pairs)
 /* ---- altering ---- */
 
 void
-table_shape_execute_utility(Node *statement, const char *text)
-{
-	PlannedStmt *utility = makeNode(PlannedStmt);
-
-	utility->commandType = CMD_UTILITY;
-	utility->utilityStmt = statement;
-	utility->stmt_location = -1;
-	ProcessUtility(utility, text, false, PROCESS_UTILITY_SUBCOMMAND, NULL, NULL,
-				   None_Receiver, NULL);
-	CommandCounterIncrement();
-}
-
-AlterTableCmd *
-table_shape_alter_command(AlterTableType subtype, const char *name, Node *definition)
-{
-	AlterTableCmd *command = makeNode(AlterTableCmd);
-
-	command->subtype = subtype;
-	command->name = name != NULL ? pstrdup(name) : NULL;
-	command->def = definition;
-	command->behavior = DROP_RESTRICT;
-	return command;
-}
-
-void
-table_shape_execute_alter(Oid relid, List *commands)
-{
-	AlterTableStmt *alter = makeNode(AlterTableStmt);
-	AlterTableUtilityContext context = {0};
-
-	alter->relation = makeRangeVar(names_schema(get_rel_namespace(relid)),
-								   names_relation(relid), -1);
-	alter->cmds = commands;
-	alter->objtype = OBJECT_TABLE;
-
-	context.pstmt = makeNode(PlannedStmt);
-	context.pstmt->commandType = CMD_UTILITY;
-	context.pstmt->utilityStmt = (Node *) alter;
-	context.queryString = "";
-	context.relid = relid;
-	AlterTable(alter, AccessExclusiveLock, &context);
-	CommandCounterIncrement();
-}
-
-void
 table_shape_alter(Oid published, Oid staged)
 {
 	Relation	p = relation_open(published, NoLock);
@@ -701,19 +464,43 @@ table_shape_alter(Oid published, Oid staged)
 
 		if (att->attisdropped && old != NULL && !old->attisdropped)
 			commands = lappend(commands,
-							   table_shape_alter_command(AT_DropColumn, NameStr(old->attname),
-														 NULL));
+							   alter_table_command(AT_DropColumn, NameStr(old->attname),
+												   NULL));
 		else if (old == NULL)
 		{
 			ColumnDef  *column = makeColumnDef(NameStr(att->attname), att->atttypid,
 											   att->atttypmod, att->attcollation);
 
-			commands = lappend(commands, table_shape_alter_command(AT_AddColumn, NULL,
-																   (Node *) column));
+			commands = lappend(commands, alter_table_command(AT_AddColumn, NULL,
+															 (Node *) column));
 		}
 	}
 	relation_close(s, NoLock);
 	relation_close(p, NoLock);
 	if (commands != NIL)
-		table_shape_execute_alter(published, commands);
+		alter_table_execute(published, commands);
+}
+
+bool
+table_shape_lacks_column(Relation staged, Node *expression, const char *constraint)
+{
+	Bitmapset  *attnums = NULL;
+	int			attnum = -1;
+
+	pull_varattnos(expression, 1, &attnums);
+	while ((attnum = bms_next_member(attnums, attnum)) >= 0)
+	{
+		int			column = attnum + FirstLowInvalidHeapAttributeNumber;
+
+		if (column == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("constraint \"%s\" of the published table refers to the whole row",
+							constraint),
+					 errhint("Write it with the names of columns.")));
+		if (column > RelationGetDescr(staged)->natts ||
+			(column > 0 && TupleDescAttr(RelationGetDescr(staged), column - 1)->attisdropped))
+			return true;
+	}
+	return false;
 }

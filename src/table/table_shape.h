@@ -21,6 +21,7 @@
 #include "etl.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
+#include "utils/relcache.h"
 
 typedef enum ColumnFate
 {
@@ -63,20 +64,8 @@ typedef struct TableShape
  */
 extern TableShape *table_shape_plan(Oid published, TupleDesc rows, int partitions, List *key);
 
-/*
- * Raises dependent_objects_still_exist, and names them, where something depends
- * on a column that goes.
- */
-extern void table_shape_check_dependants(const TableShape *layout);
-
-/*
- * The same for a table that would have to be replaced by another one: where
- * something depends on the table, its partitions or one of their columns.
- */
-extern void table_shape_check_replaceable(Oid published);
-
 /* The columns for CREATE TABLE: of ColumnDef *.  Gaps have a column for now. */
-extern List *table_shape_columns(const TableShape *layout);
+extern List *table_shape_columns(const TableShape *shape);
 
 /*
  * Puts into a CREATE TABLE where a published heap is stored, and its storage
@@ -95,7 +84,7 @@ extern Oid	table_shape_first_heap(Oid relid);
  * returns them), and gives their columns the storage, compression and statistics
  * settings of the published ones.
  */
-extern void table_shape_imitate(const TableShape *layout, List *relids);
+extern void table_shape_imitate(const TableShape *shape, List *relids);
 
 /* Two heaps, or partitioned tables, that belong together. */
 typedef struct TablePair
@@ -119,19 +108,16 @@ typedef enum ShapeFit
 extern ShapeFit table_shape_compare(Oid published, Oid staged, List **pairs);
 
 /*
+ * Return true if an expression that is defined on the published table uses a column that the staged
+ * one does not have: what it belongs to goes with the column.  constraint: its name, for the error
+ * feature_not_supported, which is raised where the expression refers to the whole row.
+ */
+extern bool table_shape_lacks_column(Relation staged, Node *expression, const char *constraint);
+
+/*
  * Drops and adds columns of the published table, which the caller has locked
  * with AccessExclusiveLock, until it fits.
  */
 extern void table_shape_alter(Oid published, Oid staged);
-
-/* Executes a statement that was parsed from this text. */
-extern void table_shape_execute_utility(Node *statement, const char *text);
-
-/* One command for that: name and definition as it needs them, or NULL. */
-extern AlterTableCmd *table_shape_alter_command(AlterTableType subtype, const char *name,
-												Node *definition);
-
-/* ALTER TABLE with these commands (of AlterTableCmd *), on partitions too. */
-extern void table_shape_execute_alter(Oid relid, List *commands);
 
 #endif							/* ETL_TABLE_SHAPE_H */

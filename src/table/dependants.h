@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * dependants.h
+ *	  What depends on a table or column that would have to go.
+ *
+ * Views, foreign keys, functions and the like of other people, which DROP ... RESTRICT would refuse
+ * to drop.  Both functions raise dependent_objects_still_exist, and name all of them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ETL_DEPENDANTS_H
+#define ETL_DEPENDANTS_H
+
+#include "etl.h"
+#include "table/table_shape.h"
+
+/* Check that nothing depends on the columns that the published table is about to lose. */
+extern void dependants_check_columns(const TableShape *shape);
+
+/* Check that nothing depends on the table, its partitions, or one of their columns or row types. */
+extern void dependants_check_table(Oid published);
+
+#endif							/* ETL_DEPENDANTS_H */
