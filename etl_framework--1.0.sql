@@ -15,7 +15,7 @@ Define: create_pipeline, add_step, alter_step.  Run: run, start, wait, cancel.  
 -- State.  Private tables: no grants to anybody and no row-level security, so
 -- that dumps work.  What users see are the views further down.  All writes are
 -- made by the extension's C code, as the owner of these tables, and that code
--- (src/catalog.c, which says why) keeps the references between them.
+-- (src/metastore/catalog.c, which says why) keeps the references between them.
 -- ---------------------------------------------------------------------------
 
 -- A pipeline's id is never reused: a new pipeline of an old name never shows
@@ -91,7 +91,7 @@ CREATE TABLE etl.step_data (
     max_attempts    int,
     step_timeout    interval,
     description     text,
-    partition_key     text,              -- chosen by the extension, see src/partkey.c
+    partition_key     text,              -- chosen by the extension, see src/parse/partition_key.c
     partition_readers text[],            -- the steps that it was chosen for
     PRIMARY KEY (pipeline_id, step_id, from_version),
     CHECK (until_version > from_version)
@@ -431,12 +431,12 @@ CREATE FUNCTION etl.param(name text, default_value text)
 RETURNS text LANGUAGE C STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'etl_param';
 
--- For the views: see src/run.c.
+-- For the views: see src/run/run.c.
 CREATE FUNCTION etl.run_status(run_id bigint, status text)
 RETURNS text LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'etl_run_status';
 
--- For the views: see src/catalog_output.c.
+-- For the views: see src/metastore/catalog_output.c.
 CREATE FUNCTION etl.survival_token()
 RETURNS uuid LANGUAGE C STABLE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'etl_survival_token';
@@ -647,6 +647,55 @@ FROM etl.output_data d
 JOIN etl.pipeline_data p ON p.pipeline_id = d.pipeline_id
 LEFT JOIN pg_class c ON c.oid = d.relid
 WHERE p.dropped_at IS NULL AND pg_has_role(p.owner, 'USAGE');
+
+-- The names that are taken in a schema: relations, and types, as a table brings a type of its name
+-- (only array types make room for it by themselves).  Of a relation:
+--	needs_log	what needs the table to be logged, and it is: a foreign key of a logged table, or a
+--				publication
+--	publication	one that the table is in
+--	nrelations	the table, its partitions, and the TOAST tables and indexes of all
+-- Private.
+CREATE VIEW etl.taken_name AS
+SELECT n.nspname AS schema_name, c.relname AS name, c.oid AS relid,
+       CASE WHEN c.relpersistence = 'p'
+                 AND NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_class l ON l.oid = i.inhrelid
+                                 WHERE i.inhparent = c.oid AND l.relpersistence = 'u')
+            THEN coalesce(
+                (SELECT format('foreign key %I of table %s', k.conname, k.conrelid::regclass)
+                 FROM pg_constraint k JOIN pg_class f ON f.oid = k.conrelid
+                 WHERE k.contype = 'f' AND f.relpersistence = 'p' AND f.oid <> c.oid
+                   AND k.conparentid = 0
+                   AND (k.confrelid = c.oid
+                        OR k.confrelid IN (SELECT i.inhrelid FROM pg_inherits i
+                                           WHERE i.inhparent = c.oid))
+                 ORDER BY k.oid LIMIT 1),
+                'publication ' || p.name)
+       END AS needs_log,
+       p.name AS publication,
+       (SELECT sum(1 + (t.reltoastrelid <> 0)::int
+                   + (SELECT count(*) FROM pg_index x WHERE x.indrelid = t.oid))::int
+        FROM pg_class t
+        WHERE t.oid = c.oid
+           OR t.oid IN (SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = c.oid)) AS nrelations
+FROM pg_namespace n
+JOIN pg_class c ON c.relnamespace = n.oid
+LEFT JOIN LATERAL
+     (SELECT quote_ident(u.pubname) AS name
+      FROM pg_publication u
+      WHERE u.puballtables
+         OR EXISTS (SELECT FROM pg_publication_rel r
+                    WHERE r.prpubid = u.oid
+                      AND (r.prrelid = c.oid
+                           OR r.prrelid IN (SELECT i.inhrelid FROM pg_inherits i
+                                            WHERE i.inhparent = c.oid)))
+         OR EXISTS (SELECT FROM pg_publication_namespace s
+                    WHERE s.pnpubid = u.oid AND s.pnnspid = c.relnamespace)
+      ORDER BY u.oid LIMIT 1) p ON true
+UNION ALL
+SELECT n.nspname, t.typname, NULL, NULL, NULL, 0
+FROM pg_namespace n
+JOIN pg_type t ON t.typnamespace = n.oid
+WHERE t.typrelid = 0 AND t.typcategory <> 'A';
 
 -- Sessions that wait for the processes of a run: each shows that by a lock of its own kind, whose
 -- objsubid is LOCK_CLASS_QUEUED (lock.c) as an int2.

@@ -67,49 +67,38 @@ catalog_durability_word(EtlDurability durability)
 	"o.retry_on, o.step_timeout, o.run_timeout, o.ordering, o.durability, o.description, o.one_snapshot"
 
 static Pipeline *
-read_pipeline(uint64 number)
+read_pipeline(Row *row)
 {
 	Pipeline   *pipeline = palloc0(sizeof(Pipeline));
-	Row			row;
 
-	row_open(&row, number);
-	pipeline->version = row_get_int32(&row, 0);
-	pipeline->id = row_get_int32(&row, 0);
-	pipeline->name = row_get_text(&row);
-	pipeline->owner = row_get_oid(&row);
-	pipeline->target_schema = row_get_text(&row);
-	pipeline->search_path = row_get_text(&row);
-	pipeline->max_parallel = row_get_int32(&row, 0);
-	pipeline->max_attempts = row_get_int32(&row, 1);
-	pipeline->retry_delay_ms = row_get_interval(&row);
-	pipeline->retry_on = row_get_list(&row);
-	pipeline->step_timeout_ms = row_get_interval(&row);
-	pipeline->run_timeout_ms = row_get_interval(&row);
-	pipeline->staged = strcmp(row_get_text(&row), "staged") == 0;
-	pipeline->durability = catalog_word_index(row_get_text(&row), durability_words,
+	pipeline->version = row_get_int32(row, 0);
+	pipeline->id = row_get_int32(row, 0);
+	pipeline->name = row_get_text(row);
+	pipeline->owner = row_get_oid(row);
+	pipeline->target_schema = row_get_text(row);
+	pipeline->search_path = row_get_text(row);
+	pipeline->max_parallel = row_get_int32(row, 0);
+	pipeline->max_attempts = row_get_int32(row, 1);
+	pipeline->retry_delay_ms = row_get_interval(row);
+	pipeline->retry_on = row_get_list(row);
+	pipeline->step_timeout_ms = row_get_interval(row);
+	pipeline->run_timeout_ms = row_get_interval(row);
+	pipeline->staged = strcmp(row_get_text(row), "staged") == 0;
+	pipeline->durability = catalog_word_index(row_get_text(row), durability_words,
 											  lengthof(durability_words));
-	pipeline->description = row_get_text(&row);
-	pipeline->one_snapshot = row_get_bool(&row, true);
+	pipeline->description = row_get_text(row);
+	pipeline->one_snapshot = row_get_bool(row, true);
 
 	return pipeline;
 }
 
-/* The one pipeline that the statement finds, or NULL. */
+/* Return the one pipeline that the statement finds, or NULL. */
 static Pipeline *
 query_pipeline(EtlStatement *statement, const Params *params)
 {
-	EtlSpi		spi;
-	Pipeline   *pipeline = NULL;
+	Row			row;
 
-	etl_spi_begin(&spi);
-	if (catalog_execute(statement, params, true) > 0)
-	{
-		MemoryContextSwitchTo(spi.caller);
-		pipeline = read_pipeline(0);
-	}
-	etl_spi_end(&spi);
-
-	return pipeline;
+	return catalog_query_row(statement, params, true, &row) ? read_pipeline(&row) : NULL;
 }
 
 Pipeline *
@@ -167,69 +156,56 @@ catalog_load_pipeline(int32 pipeline_id, int32 version)
 	"sql_query, broadcast, cache, repartition_by, indexes, checks, " \
 	"settings, description, partition_key, partition_readers"
 
-static Step *
-read_step(uint64 number, bool with_body)
+static void *
+read_graph(Row *row)
 {
 	Step	   *step = palloc0(sizeof(Step));
-	Row			row;
 
-	row_open(&row, number);
-	step->step_id = row_get_int32(&row, 0);
-	step->process_name = row_get_text(&row);
-	step->kind = catalog_word_index(row_get_text(&row), kind_words, lengthof(kind_words));
-	step->reads = row_get_list(&row);
-	step->writes = row_get_list(&row);
-	step->depends_on = row_get_list(&row);
-	step->has_order = !row_get_isnull(&row);
-	step->execution_order = row_get_int32(&row, 0);
-	step->keep = row_get_bool(&row, true);
-	step->max_attempts = row_get_int32(&row, 0);
-	step->step_timeout_ms = row_get_interval(&row);
-	step->has_persist = !row_get_isnull(&row);
-	step->persist = row_get_bool(&row, false);
-	step->repartition = row_get_int32(&row, 0);
-	if (with_body)
-	{
-		step->sql_query = row_get_text(&row);
-		step->broadcast = row_get_bool(&row, false);
-		step->cache = row_get_bool(&row, false);
-		step->repartition_by = row_get_list(&row);
-		step->indexes = row_get_list(&row);
-		step->checks = row_get_list(&row);
-		step->settings = row_get_list(&row);
-		step->description = row_get_text(&row);
-		step->partition_key = row_get_text(&row);
-		step->partition_readers = row_get_list(&row);
-	}
+	step->step_id = row_get_int32(row, 0);
+	step->process_name = row_get_text(row);
+	step->kind = catalog_word_index(row_get_text(row), kind_words, lengthof(kind_words));
+	step->reads = row_get_list(row);
+	step->writes = row_get_list(row);
+	step->depends_on = row_get_list(row);
+	step->has_order = !row_get_isnull(row);
+	step->execution_order = row_get_int32(row, 0);
+	step->keep = row_get_bool(row, true);
+	step->max_attempts = row_get_int32(row, 0);
+	step->step_timeout_ms = row_get_interval(row);
+	step->has_persist = !row_get_isnull(row);
+	step->persist = row_get_bool(row, false);
+	step->repartition = row_get_int32(row, 0);
+
+	return step;
+}
+
+static void *
+read_step(Row *row)
+{
+	Step	   *step = read_graph(row);
+
+	step->sql_query = row_get_text(row);
+	step->broadcast = row_get_bool(row, false);
+	step->cache = row_get_bool(row, false);
+	step->repartition_by = row_get_list(row);
+	step->indexes = row_get_list(row);
+	step->checks = row_get_list(row);
+	step->settings = row_get_list(row);
+	step->description = row_get_text(row);
+	step->partition_key = row_get_text(row);
+	step->partition_readers = row_get_list(row);
 
 	return step;
 }
 
 static List *
-query_steps(EtlStatement *statement, const Params *params, bool with_body)
-{
-	EtlSpi		spi;
-	List	   *steps = NIL;
-	uint64		n;
-
-	etl_spi_begin(&spi);
-	n = catalog_execute(statement, params, true);
-	MemoryContextSwitchTo(spi.caller);
-	for (uint64 i = 0; i < n; i++)
-		steps = lappend(steps, read_step(i, with_body));
-	etl_spi_end(&spi);
-
-	return steps;
-}
-
-static List *
-query_version(EtlStatement *statement, int32 pipeline_id, int32 version, bool with_body)
+query_version(EtlStatement *statement, int32 pipeline_id, int32 version, RowReader reader)
 {
 	Params		params = {.n = 0};
 
 	params_put_int32(&params, pipeline_id);
 	params_put_int32(&params, version);
-	return query_steps(statement, &params, with_body);
+	return catalog_query_list(statement, &params, reader);
 }
 
 #define STEPS_OF_VERSION \
@@ -246,7 +222,7 @@ catalog_load_steps(int32 pipeline_id, int32 version)
 		.argtypes = {INT4OID, INT4OID}
 	};
 
-	return query_version(&statement, pipeline_id, version, false);
+	return query_version(&statement, pipeline_id, version, read_graph);
 }
 
 List *
@@ -258,25 +234,16 @@ catalog_load_steps_with_bodies(int32 pipeline_id, int32 version)
 		.argtypes = {INT4OID, INT4OID}
 	};
 
-	return query_version(&statement, pipeline_id, version, true);
+	return query_version(&statement, pipeline_id, version, read_step);
 }
 
-/* The one step that the statement finds, or NULL. */
+/* Return the one step that the statement finds, or NULL. */
 static Step *
 query_step(EtlStatement *statement, const Params *params)
 {
-	EtlSpi		spi;
-	Step	   *step = NULL;
+	Row			row;
 
-	etl_spi_begin(&spi);
-	if (catalog_execute(statement, params, true) > 0)
-	{
-		MemoryContextSwitchTo(spi.caller);
-		step = read_step(0, true);
-	}
-	etl_spi_end(&spi);
-
-	return step;
+	return catalog_query_row(statement, params, true, &row) ? read_step(&row) : NULL;
 }
 
 Step *
@@ -329,7 +296,7 @@ catalog_load_keyless_steps(int32 pipeline_id, const List *names)
 
 	params_put_int32(&params, pipeline_id);
 	params_put_list(&params, names);
-	return query_steps(&statement, &params, true);
+	return catalog_query_list(&statement, &params, read_step);
 }
 
 List *
@@ -347,7 +314,7 @@ catalog_load_readers(int32 pipeline_id, const List *references, int32 except)
 	params_put_int32(&params, pipeline_id);
 	params_put_list(&params, references);
 	params_put_int32(&params, except);
-	return query_steps(&statement, &params, true);
+	return catalog_query_list(&statement, &params, read_step);
 }
 
 bool
@@ -362,27 +329,18 @@ catalog_lookup_step(int32 pipeline_id, int32 version, const char *process_name,
 		.argtypes = {INT4OID, INT4OID, TEXTOID}
 	};
 	Params		params = {.n = 0};
-	EtlSpi		spi;
-	bool		found;
+	Row			row;
 
 	params_put_int32(&params, pipeline_id);
 	params_put_int32(&params, version);
 	params_put_text(&params, process_name);
 
-	etl_spi_begin(&spi);
-	found = catalog_execute(&statement, &params, true) > 0;
-	if (found)
-	{
-		Row			row;
-
-		row_open(&row, 0);
-		*step_id = row_get_int32(&row, 0);
-		*kind = catalog_word_index(row_get_text(&row), kind_words, lengthof(kind_words));
-		*repartition = row_get_int32(&row, 0);
-	}
-	etl_spi_end(&spi);
-
-	return found;
+	if (!catalog_query_row(&statement, &params, true, &row))
+		return false;
+	*step_id = row_get_int32(&row, 0);
+	*kind = catalog_word_index(row_get_text(&row), kind_words, lengthof(kind_words));
+	*repartition = row_get_int32(&row, 0);
+	return true;
 }
 
 void
@@ -440,21 +398,14 @@ catalog_insert_pipeline(const char *name, Oid owner)
 		.argtypes = {TEXTOID, OIDOID}
 	};
 	Params		params = {.n = 0};
-	EtlSpi		spi;
+	Row			row;
 	int32		pipeline_id = 0;
 
 	params_put_text(&params, name);
 	params_put_oid(&params, owner);
 
-	etl_spi_begin(&spi);
-	if (catalog_execute(&statement, &params, false) > 0)
-	{
-		Row			row;
-
-		row_open(&row, 0);
+	if (catalog_query_row(&statement, &params, false, &row))
 		pipeline_id = row_get_int32(&row, 0);
-	}
-	etl_spi_end(&spi);
 
 	return pipeline_id;
 }
@@ -659,17 +610,11 @@ catalog_step_id_is_used(int32 pipeline_id, int32 step_id)
 		.argtypes = {INT4OID, INT4OID}
 	};
 	Params		params = {.n = 0};
-	EtlSpi		spi;
-	bool		used;
+	Row			row;
 
 	params_put_int32(&params, pipeline_id);
 	params_put_int32(&params, step_id);
-
-	etl_spi_begin(&spi);
-	used = catalog_execute(&statement, &params, true) > 0;
-	etl_spi_end(&spi);
-
-	return used;
+	return catalog_query_row(&statement, &params, true, &row);
 }
 
 int64
@@ -681,19 +626,11 @@ catalog_next_step_id(int32 pipeline_id)
 		.argtypes = {INT4OID}
 	};
 	Params		params = {.n = 0};
-	EtlSpi		spi;
 	Row			row;
-	int64		highest;
 
 	params_put_int32(&params, pipeline_id);
-
-	etl_spi_begin(&spi);
-	catalog_execute(&statement, &params, true);
-	row_open(&row, 0);
-	highest = row_get_int32(&row, 0);
-	etl_spi_end(&spi);
-
-	return highest + 1;
+	(void) catalog_query_row(&statement, &params, true, &row);
+	return (int64) row_get_int32(&row, 0) + 1;
 }
 
 void

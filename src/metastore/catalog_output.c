@@ -33,22 +33,15 @@ catalog_output_relid(int32 pipeline_id, const char *schema, const char *process_
 		.argtypes = {INT4OID, TEXTOID, TEXTOID}
 	};
 	Params		params = {.n = 0};
-	EtlSpi		spi;
+	Row			row;
 	Oid			relid = InvalidOid;
 
 	params_put_int32(&params, pipeline_id);
 	params_put_text(&params, schema);
 	params_put_text(&params, process_name);
 
-	etl_spi_begin(&spi);
-	if (catalog_execute(&statement, &params, true) > 0)
-	{
-		Row			row;
-
-		row_open(&row, 0);
+	if (catalog_query_row(&statement, &params, true, &row))
 		relid = row_get_oid(&row);
-	}
-	etl_spi_end(&spi);
 
 	return relid;
 }
@@ -66,6 +59,18 @@ catalog_published(int32 pipeline_id, const char *schema, const char *process_nam
 	return relid;
 }
 
+static void *
+read_output(Row *row)
+{
+	Output	   *output = palloc(sizeof(Output));
+
+	output->schema = row_get_text(row);
+	output->process_name = row_get_text(row);
+	output->relid = row_get_oid(row);
+
+	return output;
+}
+
 List *
 catalog_load_outputs(int32 pipeline_id)
 {
@@ -76,116 +81,48 @@ catalog_load_outputs(int32 pipeline_id)
 		.argtypes = {INT4OID}
 	};
 	Params		params = {.n = 0};
-	EtlSpi		spi;
-	List	   *outputs = NIL;
-	uint64		n;
 
 	params_put_int32(&params, pipeline_id);
-
-	etl_spi_begin(&spi);
-	n = catalog_execute(&statement, &params, true);
-	MemoryContextSwitchTo(spi.caller);
-	for (uint64 i = 0; i < n; i++)
-	{
-		Output	   *output = palloc(sizeof(Output));
-		Row			row;
-
-		row_open(&row, i);
-		output->schema = row_get_text(&row);
-		output->process_name = row_get_text(&row);
-		output->relid = row_get_oid(&row);
-		outputs = lappend(outputs, output);
-	}
-	etl_spi_end(&spi);
-
-	return outputs;
+	return catalog_query_list(&statement, &params, read_output);
 }
 
-/*
- * Types are looked at because a table brings a type of its name: only array
- * types make room for it by themselves.
- */
+static void *
+read_occupant(Row *row)
+{
+	Occupant   *occupant = palloc(sizeof(Occupant));
+
+	occupant->name = row_get_text(row);
+	occupant->relid = row_get_oid(row);
+	occupant->registered = row_get_oid(row);
+	occupant->lost = row_get_bool(row, false);
+	occupant->needs_log = row_get_text(row);
+	occupant->publication = row_get_text(row);
+	occupant->nrelations = row_get_int32(row, 0);
+
+	return occupant;
+}
+
 List *
 catalog_load_occupants(int32 pipeline_id, const char *schema, const List *names)
 {
 	static EtlStatement statement = {
-		.sql = "SELECT c.relname::text, c.oid, o.relid,"
+		.sql = "SELECT t.name::text, t.relid, o.relid,"
 		" EXISTS (SELECT FROM etl.output_lost l WHERE l.pipeline_id = $1 AND l.schema_name = $2"
-		"  AND l.process_name = c.relname::text),"
-		/* what needs the table to be logged, if it is */
-		" CASE WHEN o.relid = c.oid AND c.relpersistence = 'p' AND NOT EXISTS"
-		"  (SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class l ON l.oid = i.inhrelid"
-		"   WHERE i.inhparent = c.oid AND l.relpersistence = 'u')"
-		" THEN COALESCE("
-		"  (SELECT pg_catalog.format('foreign key %I of table %s', k.conname, k.conrelid::pg_catalog.regclass)"
-		"   FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class f ON f.oid = k.conrelid"
-		"   WHERE k.contype = 'f' AND f.relpersistence = 'p' AND f.oid <> c.oid AND k.conparentid = 0"
-		"    AND (k.confrelid = c.oid OR k.confrelid IN"
-		"     (SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid))"
-		"   ORDER BY k.oid LIMIT 1),"
-		"  (SELECT pg_catalog.format('publication %I', u.pubname) FROM pg_catalog.pg_publication u"
-		"   WHERE u.puballtables"
-		"    OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = u.oid"
-		"     AND (r.prrelid = c.oid OR r.prrelid IN"
-		"      (SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid)))"
-		"    OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace s"
-		"     WHERE s.pnpubid = u.oid AND s.pnnspid = c.relnamespace)"
-		"   ORDER BY u.oid LIMIT 1)) END,"
-		" (SELECT pg_catalog.quote_ident(u.pubname) FROM pg_catalog.pg_publication u"
-		"   WHERE u.puballtables"
-		"    OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = u.oid AND (r.prrelid = c.oid"
-		"     OR r.prrelid IN (SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid)))"
-		"    OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace s"
-		"     WHERE s.pnpubid = u.oid AND s.pnnspid = c.relnamespace)"
-		"   ORDER BY u.oid LIMIT 1),"
-		" (SELECT pg_catalog.sum(1 + (t.reltoastrelid <> 0)::int"
-		"   + (SELECT pg_catalog.count(*) FROM pg_catalog.pg_index x WHERE x.indrelid = t.oid))::int"
-		"  FROM pg_catalog.pg_class t WHERE t.oid = c.oid"
-		"   OR t.oid IN (SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid))"
-		" FROM pg_catalog.pg_namespace n"
-		" JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid"
+		"  AND l.process_name = t.name::text),"
+		" CASE WHEN o.relid = t.relid THEN t.needs_log END, t.publication, t.nrelations"
+		" FROM etl.taken_name t"
 		" LEFT JOIN etl.output_data o ON o.pipeline_id = $1 AND o.schema_name = $2"
-		"  AND o.process_name = c.relname::text"
-		" WHERE n.nspname = $2::name AND c.relname = ANY ($3::name[])"
-		" UNION ALL"
-		" SELECT t.typname::text, NULL, NULL, false, NULL, NULL, 0"
-		" FROM pg_catalog.pg_namespace n"
-		" JOIN pg_catalog.pg_type t ON t.typnamespace = n.oid"
-		" WHERE n.nspname = $2::name AND t.typname = ANY ($3::name[])"
-		"  AND t.typrelid = 0 AND t.typcategory <> 'A'",
+		"  AND o.process_name = t.name::text"
+		" WHERE t.schema_name = $2::name AND t.name = ANY ($3::name[])",
 		.nargs = 3,
 		.argtypes = {INT4OID, TEXTOID, TEXTARRAYOID}
 	};
 	Params		params = {.n = 0};
-	EtlSpi		spi;
-	List	   *occupants = NIL;
-	uint64		n;
 
 	params_put_int32(&params, pipeline_id);
 	params_put_text(&params, schema);
 	params_put_list(&params, names);
-
-	etl_spi_begin(&spi);
-	n = catalog_execute(&statement, &params, true);
-	MemoryContextSwitchTo(spi.caller);
-	for (uint64 i = 0; i < n; i++)
-	{
-		Occupant   *occupant = palloc(sizeof(Occupant));
-		Row			row;
-
-		row_open(&row, i);
-		occupant->name = row_get_text(&row);
-		occupant->relid = row_get_oid(&row);
-		occupant->registered = row_get_oid(&row);
-		occupant->lost = row_get_bool(&row, false);
-		occupant->needs_log = row_get_text(&row);
-		occupant->publication = row_get_text(&row);
-		occupant->nrelations = row_get_int32(&row, 0);
-		occupants = lappend(occupants, occupant);
-	}
-	etl_spi_end(&spi);
-
-	return occupants;
+	return catalog_query_list(&statement, &params, read_occupant);
 }
 
 void
@@ -227,25 +164,26 @@ catalog_output_indexes(int32 pipeline_id, const char *schema, const char *proces
 		.argtypes = {INT4OID, TEXTOID, TEXTOID}
 	};
 	Params		params = {.n = 0};
-	EtlSpi		spi;
+	Row			row;
 	List	   *names = NIL;
 
 	params_put_int32(&params, pipeline_id);
 	params_put_text(&params, schema);
 	params_put_text(&params, process_name);
 
-	etl_spi_begin(&spi);
-	if (catalog_execute(&statement, &params, true) > 0)
-	{
-		Row			row;
-
-		MemoryContextSwitchTo(spi.caller);
-		row_open(&row, 0);
+	if (catalog_query_row(&statement, &params, true, &row))
 		names = row_get_list(&row);
-	}
-	etl_spi_end(&spi);
 
 	return names;
+}
+
+static void *
+read_relid(Row *row)
+{
+	Oid		   *relid = palloc(sizeof(Oid));
+
+	*relid = row_get_oid(row);
+	return relid;
 }
 
 List *
@@ -258,22 +196,11 @@ catalog_load_lost(void)
 		" JOIN pg_catalog.pg_inherits i ON i.inhparent = l.relid WHERE l.exists"
 	};
 	Params		params = {.n = 0};
-	EtlSpi		spi;
 	List	   *relids = NIL;
-	uint64		n;
+	ListCell   *lc;
 
-	etl_spi_begin(&spi);
-	n = catalog_execute(&statement, &params, true);
-	MemoryContextSwitchTo(spi.caller);
-	for (uint64 i = 0; i < n; i++)
-	{
-		Row			row;
-
-		row_open(&row, i);
-		relids = lappend_oid(relids, row_get_oid(&row));
-	}
-	etl_spi_end(&spi);
-
+	foreach(lc, catalog_query_list(&statement, &params, read_relid))
+		relids = lappend_oid(relids, *(Oid *) lfirst(lc));
 	return relids;
 }
 
@@ -299,24 +226,9 @@ etl_survival_token(PG_FUNCTION_ARGS)
 		.sql = "SELECT s.token FROM etl.survival_data s"
 	};
 	Params		params = {.n = 0};
-	EtlSpi		spi;
-	pg_uuid_t  *token = NULL;
+	Row			row;
 
-	if (RecoveryInProgress())
+	if (RecoveryInProgress() || !catalog_query_row(&statement, &params, true, &row))
 		PG_RETURN_NULL();
-
-	etl_spi_begin(&spi);
-	if (catalog_execute(&statement, &params, true) > 0)
-	{
-		Row			row;
-
-		row_open(&row, 0);
-		token = MemoryContextAlloc(spi.caller, sizeof(pg_uuid_t));
-		*token = *DatumGetUUIDP(row.values[0]);
-	}
-	etl_spi_end(&spi);
-
-	if (token == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_UUID_P(token);
+	PG_RETURN_UUID_P(row_get_uuid(&row));
 }

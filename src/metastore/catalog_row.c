@@ -13,11 +13,13 @@
 #include "compat.h"
 #include "metastore/catalog_row.h"
 
+#include "access/heaptoast.h"
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 
 int
 catalog_word_index(const char *word, const char *const *words, int nwords)
@@ -193,7 +195,6 @@ catalog_execute(EtlStatement *statement, const Params *params, bool read_only)
 	return etl_spi_execute(statement, params->values, params->nulls, read_only, 0);
 }
 
-/* A statement that changes something, and all that there is to do. */
 uint64
 catalog_execute_write(EtlStatement *statement, const Params *params)
 {
@@ -219,12 +220,58 @@ row_open(Row *row, uint64 number)
 }
 
 bool
+catalog_query_row(EtlStatement *statement, const Params *params, bool read_only, Row *row)
+{
+	EtlSpi		spi;
+	bool		found;
+
+	etl_spi_begin(&spi);
+	found = catalog_execute(statement, params, read_only) > 0;
+	if (found)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[0];
+
+		Assert(SPI_tuptable->tupdesc->natts <= ETL_SPI_MAX_ARGS);
+		/* values that are stored apart are fetched while there is a snapshot */
+		MemoryContextSwitchTo(spi.caller);
+		tuple = HeapTupleHasExternal(tuple) ?
+			toast_flatten_tuple(tuple, SPI_tuptable->tupdesc) : heap_copytuple(tuple);
+		heap_deform_tuple(tuple, SPI_tuptable->tupdesc, row->values, row->nulls);
+		row->next = 0;
+	}
+	etl_spi_end(&spi);
+
+	return found;
+}
+
+List *
+catalog_query_list(EtlStatement *statement, const Params *params, RowReader reader)
+{
+	EtlSpi		spi;
+	List	   *list = NIL;
+	uint64		n;
+
+	etl_spi_begin(&spi);
+	n = catalog_execute(statement, params, true);
+	MemoryContextSwitchTo(spi.caller);
+	for (uint64 i = 0; i < n; i++)
+	{
+		Row			row;
+
+		row_open(&row, i);
+		list = lappend(list, reader(&row));
+	}
+	etl_spi_end(&spi);
+
+	return list;
+}
+
+bool
 row_get_isnull(const Row *row)
 {
 	return row->nulls[row->next];
 }
 
-/* The next value; what stands for NULL in the struct where it is NULL. */
 int32
 row_get_int32(Row *row, int32 null_value)
 {
@@ -263,6 +310,14 @@ row_get_text(Row *row)
 	int			i = row->next++;
 
 	return row->nulls[i] ? NULL : TextDatumGetCString(row->values[i]);
+}
+
+pg_uuid_t *
+row_get_uuid(Row *row)
+{
+	int			i = row->next++;
+
+	return row->nulls[i] ? NULL : DatumGetUUIDP(row->values[i]);
 }
 
 List *

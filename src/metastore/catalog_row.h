@@ -41,10 +41,10 @@ extern void params_put_list(Params *params, const List *value);
 extern void params_put_list_or_null(Params *params, const List *value);
 extern void params_put_interval(Params *params, int64 ms);
 
-/* Executes between etl_spi_begin and etl_spi_end; how many rows. */
+/* Execute a statement between etl_spi_begin and etl_spi_end.  Returns the number of rows. */
 extern uint64 catalog_execute(EtlStatement *statement, const Params *params, bool read_only);
 
-/* A statement that changes something, and all that there is to do. */
+/* Execute a statement that changes something, and returns no rows.  Returns how many it changed. */
 extern uint64 catalog_execute_write(EtlStatement *statement, const Params *params);
 
 /*
@@ -58,21 +58,40 @@ typedef struct Row
 	int			next;
 } Row;
 
+/*
+ * Read one row of the statement that was executed between etl_spi_begin and etl_spi_end; its values
+ * are there until then.
+ */
 extern void row_open(Row *row, uint64 number);
 
-/* Is the next value NULL?  Does not step over it. */
+/*
+ * Execute a statement, and read its first row.  Returns false if there is none.  What the values
+ * point at is in the current memory context.
+ */
+extern bool catalog_query_row(EtlStatement *statement, const Params *params, bool read_only,
+							  Row *row);
+
+/*
+ * Execute a statement, and return a list of what "reader" makes of each row, in the current memory
+ * context.
+ */
+typedef void *(*RowReader) (Row *row);
+extern List *catalog_query_list(EtlStatement *statement, const Params *params, RowReader reader);
+
+/* Return true if the next value is NULL.  Does not step over it. */
 extern bool row_get_isnull(const Row *row);
 
-/* The next value; what stands for NULL in the struct where it is NULL. */
+/* Return the next value, or what stands for NULL in the struct. */
 extern int32 row_get_int32(Row *row, int32 null_value);
 extern int64 row_get_int64(Row *row, int64 null_value);
 extern Oid	row_get_oid(Row *row);
 extern bool row_get_bool(Row *row, bool null_value);
 extern char *row_get_text(Row *row);
+extern struct pg_uuid_t *row_get_uuid(Row *row);
 extern List *row_get_list(Row *row);
 extern int64 row_get_interval(Row *row);
 
-/* The place of a word that the catalog has written itself. */
+/* Return the place of a word that the catalog has written itself. */
 extern int	catalog_word_index(const char *word, const char *const *words, int nwords);
 
 #endif							/* ETL_CATALOG_ROW_H */

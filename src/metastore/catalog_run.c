@@ -59,17 +59,10 @@ catalog_next_run_id(void)
 		.sql = "SELECT pg_catalog.nextval('etl.run_id_seq'::pg_catalog.regclass)"
 	};
 	Params		params = {.n = 0};
-	EtlSpi		spi;
 	Row			row;
-	int64		run_id;
 
-	etl_spi_begin(&spi);
-	catalog_execute(&statement, &params, false);
-	row_open(&row, 0);
-	run_id = row_get_int64(&row, 0);
-	etl_spi_end(&spi);
-
-	return run_id;
+	(void) catalog_query_row(&statement, &params, false, &row);
+	return row_get_int64(&row, 0);
 }
 
 void
@@ -144,20 +137,12 @@ catalog_bury_runs(int32 pipeline_id, int64 except)
 		.argtypes = {INT4OID, INT8OID}
 	};
 	Params		params = {.n = 0};
-	EtlSpi		spi;
 	Row			row;
-	int64		count;
 
 	params_put_int32(&params, pipeline_id);
 	params_put_int64(&params, except);
-
-	etl_spi_begin(&spi);
-	catalog_execute(&statement, &params, false);
-	row_open(&row, 0);
-	count = row_get_int64(&row, 0);
-	etl_spi_end(&spi);
-
-	return (int) count;
+	(void) catalog_query_row(&statement, &params, false, &row);
+	return (int) row_get_int64(&row, 0);
 }
 
 bool
@@ -171,26 +156,17 @@ catalog_find_run(int64 run_id, int32 *pipeline_id, Oid *owner, EtlRunStatus *sta
 		.argtypes = {INT8OID}
 	};
 	Params		params = {.n = 0};
-	EtlSpi		spi;
-	bool		found;
+	Row			row;
 
 	params_put_int64(&params, run_id);
 
-	etl_spi_begin(&spi);
-	found = catalog_execute(&statement, &params, true) > 0;
-	if (found)
-	{
-		Row			row;
-
-		row_open(&row, 0);
-		*pipeline_id = row_get_int32(&row, 0);
-		*owner = row_get_oid(&row);
-		*status = catalog_word_index(row_get_text(&row), run_status_words,
-									 lengthof(run_status_words));
-	}
-	etl_spi_end(&spi);
-
-	return found;
+	if (!catalog_query_row(&statement, &params, true, &row))
+		return false;
+	*pipeline_id = row_get_int32(&row, 0);
+	*owner = row_get_oid(&row);
+	*status = catalog_word_index(row_get_text(&row), run_status_words,
+								 lengthof(run_status_words));
+	return true;
 }
 
 /* ---- runs to go on from ---- */
@@ -215,35 +191,41 @@ catalog_load_past_run(int64 run_id)
 		.argtypes = {INT8OID}
 	};
 	Params		params = {.n = 0};
-	EtlSpi		spi;
-	PastRun    *run = NULL;
+	PastRun    *run;
+	Row			row;
 
 	params_put_int64(&params, run_id);
-
-	etl_spi_begin(&spi);
-	if (catalog_execute(&statement, &params, true) > 0)
-	{
-		Row			row;
-
-		MemoryContextSwitchTo(spi.caller);
-		run = palloc0(sizeof(PastRun));
-		row_open(&row, 0);
-		run->pipeline_id = row_get_int32(&row, 0);
-		run->pipeline = row_get_text(&row);
-		run->owner = row_get_oid(&row);
-		run->dropped = row_get_bool(&row, false);
-		run->version = row_get_int32(&row, 0);
-		run->status = catalog_word_index(row_get_text(&row), run_status_words,
-										 lengthof(run_status_words));
-		run->params = row_get_text(&row);
-		run->steps = row_get_list(&row);
-		run->begun = row_get_bool(&row, false);
-		run->newer = row_get_int64(&row, 0);
-		run->survived = row_get_bool(&row, false);
-	}
-	etl_spi_end(&spi);
+	if (!catalog_query_row(&statement, &params, true, &row))
+		return NULL;
+	run = palloc0(sizeof(PastRun));
+	run->pipeline_id = row_get_int32(&row, 0);
+	run->pipeline = row_get_text(&row);
+	run->owner = row_get_oid(&row);
+	run->dropped = row_get_bool(&row, false);
+	run->version = row_get_int32(&row, 0);
+	run->status = catalog_word_index(row_get_text(&row), run_status_words,
+									 lengthof(run_status_words));
+	run->params = row_get_text(&row);
+	run->steps = row_get_list(&row);
+	run->begun = row_get_bool(&row, false);
+	run->newer = row_get_int64(&row, 0);
+	run->survived = row_get_bool(&row, false);
 
 	return run;
+}
+
+static void *
+read_past_step(Row *row)
+{
+	PastStep   *step = palloc(sizeof(PastStep));
+
+	step->step_id = row_get_int32(row, 0);
+	step->count_rows = row_get_int64(row, -1);
+	step->table_size = row_get_int64(row, -1);
+	step->read_sources = row_get_bool(row, false);
+	step->run_id = row_get_int64(row, 0);
+
+	return step;
 }
 
 List *
@@ -257,34 +239,23 @@ catalog_load_past_steps(int64 run_id)
 		.argtypes = {INT8OID}
 	};
 	Params		params = {.n = 0};
-	EtlSpi		spi;
-	List	   *steps = NIL;
-	uint64		n;
 
 	params_put_int64(&params, run_id);
-
-	etl_spi_begin(&spi);
-	n = catalog_execute(&statement, &params, true);
-	MemoryContextSwitchTo(spi.caller);
-	for (uint64 i = 0; i < n; i++)
-	{
-		PastStep   *step = palloc(sizeof(PastStep));
-		Row			row;
-
-		row_open(&row, i);
-		step->step_id = row_get_int32(&row, 0);
-		step->count_rows = row_get_int64(&row, -1);
-		step->table_size = row_get_int64(&row, -1);
-		step->read_sources = row_get_bool(&row, false);
-		step->run_id = row_get_int64(&row, 0);
-		steps = lappend(steps, step);
-	}
-	etl_spi_end(&spi);
-
-	return steps;
+	return catalog_query_list(&statement, &params, read_past_step);
 }
 
 /* ---- attempts ---- */
+
+static void *
+read_duration(Row *row)
+{
+	StepDuration *duration = palloc(sizeof(StepDuration));
+
+	duration->process_name = row_get_text(row);
+	duration->ms = row_get_int64(row, 0);
+
+	return duration;
+}
 
 List *
 catalog_load_durations(int32 pipeline_id)
@@ -301,28 +272,9 @@ catalog_load_durations(int32 pipeline_id)
 		.argtypes = {INT4OID}
 	};
 	Params		params = {.n = 0};
-	EtlSpi		spi;
-	List	   *durations = NIL;
-	uint64		n;
 
 	params_put_int32(&params, pipeline_id);
-
-	etl_spi_begin(&spi);
-	n = catalog_execute(&statement, &params, true);
-	MemoryContextSwitchTo(spi.caller);
-	for (uint64 i = 0; i < n; i++)
-	{
-		StepDuration *duration = palloc(sizeof(StepDuration));
-		Row			row;
-
-		row_open(&row, i);
-		duration->process_name = row_get_text(&row);
-		duration->ms = row_get_int64(&row, 0);
-		durations = lappend(durations, duration);
-	}
-	etl_spi_end(&spi);
-
-	return durations;
+	return catalog_query_list(&statement, &params, read_duration);
 }
 
 void
