@@ -9,7 +9,7 @@
 
 #include "base/guc.h"
 #include "fmgr.h"
-#include "run/run.h"
+#include "run/pending_start.h"
 
 PG_MODULE_MAGIC;
 
@@ -19,5 +19,5 @@ void
 _PG_init(void)
 {
 	guc_define();
-	run_initialize();
+	pending_start_initialize();
 }

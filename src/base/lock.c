@@ -24,21 +24,11 @@
 
 #include "base/lock.h"
 
-#include <signal.h>
-
-#include "access/xact.h"
-#include "catalog/pg_type.h"
+#include "base/subxact.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
-#include "storage/procarray.h"
-#include "utils/array.h"
-#include "utils/backend_status.h"
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
-#include "utils/resowner.h"
 
 #define LOCK_CLASS_PIPELINE		0xE701
 #define LOCK_CLASS_RUN			0xE702
@@ -53,9 +43,6 @@
  */
 #define LOCK_RUN_PATIENT		ShareLock
 #define LOCK_RUN_TIMED			RowShareLock
-
-/* How many processes a chain of waiters may lead through. */
-#define LOCK_MAX_CHAIN			1000
 
 static void
 lock_pipeline_tag(LOCKTAG *tag, int32 pipeline_id)
@@ -201,13 +188,13 @@ lock_caller_release(int pid)
 	LockRelease(&tag, ShareLock, true);
 }
 
-/* The session that waits for a coordinator which waits for its turn; 0: none. */
+/* Return the session that waits for a coordinator which waits for its turn; 0: none does. */
 static int
-lock_caller_of(const LockData *locks, int coordinator)
+lock_caller_of(const LockTable *table, int coordinator)
 {
-	for (int i = 0; i < locks->nelements; i++)
+	for (int i = 0; i < table->nelements; i++)
 	{
-		LockInstanceData *lock = &locks->locks[i];
+		const LockInstanceData *lock = &table->locks[i];
 		LOCKTAG		tag;
 
 		lock_caller_tag(&tag, (int) lock->locktag.locktag_field3);
@@ -218,23 +205,21 @@ lock_caller_of(const LockData *locks, int coordinator)
 }
 
 int
-lock_pipeline_queue(int32 pipeline_id, LockQueued **queue)
+lock_pipeline_queue(const LockTable *table, int32 pipeline_id, LockQueued **queue)
 {
-	LockData   *locks = GetLockStatusData();
+	const LockInstanceData *lock;
 	LOCKTAG		tag;
+	int			position = 0;
 	int			n = 0;
 
 	lock_pipeline_tag(&tag, pipeline_id);
-	*queue = palloc(sizeof(LockQueued) * Max(1, locks->nelements));
-
-	for (int i = 0; i < locks->nelements; i++)
+	*queue = palloc(sizeof(LockQueued) * Max(1, table->nelements));
+	while ((lock = lock_table_next(table, &tag, &position)) != NULL)
 	{
-		LockInstanceData *lock = &locks->locks[i];
-
-		if (memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) != 0 || lock->waitLockMode == NoLock)
+		if (lock->waitLockMode == NoLock)
 			continue;
 		(*queue)[n].coordinator = lock->pid;
-		(*queue)[n].caller = lock_caller_of(locks, lock->pid);
+		(*queue)[n].caller = lock_caller_of(table, lock->pid);
 		if ((*queue)[n].caller != 0)
 			n++;
 	}
@@ -244,14 +229,13 @@ lock_pipeline_queue(int32 pipeline_id, LockQueued **queue)
 static int
 lock_holder(const LOCKTAG *tag)
 {
-	LockData   *locks = GetLockStatusData();
+	LockTable  *table = lock_table_read();
+	const LockInstanceData *lock;
+	int			position = 0;
 
-	for (int i = 0; i < locks->nelements; i++)
+	while ((lock = lock_table_next(table, tag, &position)) != NULL)
 	{
-		LockInstanceData *lock = &locks->locks[i];
-
-		if (memcmp(&lock->locktag, tag, sizeof(LOCKTAG)) == 0 &&
-			(lock->holdMask & LOCKBIT_ON(ExclusiveLock)) != 0)
+		if ((lock->holdMask & LOCKBIT_ON(ExclusiveLock)) != 0)
 			return lock->pid;
 	}
 	return 0;
@@ -275,297 +259,65 @@ lock_run_holder(int64 run_id)
 	return lock_holder(&tag);
 }
 
+typedef struct LockWait
+{
+	LOCKTAG		tag;
+	LOCKMODE	mode;
+	int64		timeout_ms;		/* < 0: none */
+} LockWait;
+
+static void
+lock_wait(void *arg)
+{
+	LockWait   *wait = arg;
+	int64		ms = wait->timeout_ms;
+	char		timeout[32];
+
+	/* lock_timeout is an int; 0 means none */
+	snprintf(timeout, sizeof(timeout), "%d", ms < 0 || ms > PG_INT32_MAX ? 0 : (int) ms);
+	(void) set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+	(void) LockAcquire(&wait->tag, wait->mode, false, false);
+}
+
 /*
- * Waits in the lock's queue.  A subtransaction turns the server's own
- * lock_timeout into an answer; it also keeps the session's lock_timeout, which
- * is meant for tables, from ending the wait.
+ * Wait in the lock's queue.  The subtransaction turns the server's own lock_timeout into an answer;
+ * it also keeps the session's lock_timeout, which is meant for tables, from ending the wait, and
+ * gives the lock back.
  */
 bool
 lock_wait_for_run(int64 run_id, int64 timeout_ms)
 {
-	MemoryContext oldcontext = CurrentMemoryContext;
-	ResourceOwner oldowner = CurrentResourceOwner;
-	LOCKTAG		tag;
-	volatile LOCKMODE mode = timeout_ms < 0 ? LOCK_RUN_PATIENT : LOCK_RUN_TIMED;
-	char		timeout[32];
-	volatile bool result = true;
+	LockWait	wait = {.timeout_ms = timeout_ms};
+	ErrorData  *error;
 
-	lock_run_tag(&tag, run_id);
-
+	lock_run_tag(&wait.tag, run_id);
+	wait.mode = timeout_ms < 0 ? LOCK_RUN_PATIENT : LOCK_RUN_TIMED;
 	if (timeout_ms == 0)
-		return lock_holder(&tag) == 0;
-
-	/* lock_timeout is an int; 0 means none */
-	snprintf(timeout, sizeof(timeout), "%d",
-			 (timeout_ms < 0 || timeout_ms > PG_INT32_MAX) ? 0 : (int) timeout_ms);
-
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		(void) set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_LOCAL, true, 0, false);
-		(void) LockAcquire(&tag, mode, false, false);
-		LockRelease(&tag, mode, false);
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(oldcontext);
-		CurrentResourceOwner = oldowner;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(oldcontext);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(oldcontext);
-		CurrentResourceOwner = oldowner;
-
-		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-			ReThrowError(error);
-		FreeErrorData(error);
-		result = false;
-	}
-	PG_END_TRY();
-
-	return result;
+		return lock_holder(&wait.tag) == 0;
+	error = subxact_try(lock_wait, &wait, SUBXACT_ROLL_BACK, CurrentMemoryContext);
+	if (error == NULL)
+		return true;
+	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		ReThrowError(error);
+	FreeErrorData(error);
+	return false;
 }
 
 int
-lock_run_waiters(int64 run_id, int room, int **pids)
+lock_run_waiters(const LockTable *table, int64 run_id, int room, int **pids)
 {
-	LockData   *locks = GetLockStatusData();
+	const LockInstanceData *lock;
 	LOCKTAG		tag;
+	int			position = 0;
 	int			n = 0;
 
 	lock_run_tag(&tag, run_id);
-	*pids = palloc(sizeof(int) * (locks->nelements + room));
-
-	for (int i = 0; i < locks->nelements; i++)
+	*pids = palloc(sizeof(int) * (table->nelements + room));
+	while ((lock = lock_table_next(table, &tag, &position)) != NULL)
 	{
-		LockInstanceData *lock = &locks->locks[i];
-
-		if (memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) == 0 &&
-			lock->waitLockMode == LOCK_RUN_PATIENT)
+		if (lock->waitLockMode == LOCK_RUN_PATIENT)
 			(*pids)[n++] = lock->pid;
 	}
 	return n;
-}
-
-/*
- * Breadth-first through pg_blocking_pids.  What it says of each process is
- * taken at another instant, so a chain that it shows may be gone already; a
- * chain that ends in a process that is waiting for this run cannot resolve
- * itself, though, and that is the only one that the callers ask for.
- */
-bool
-lock_is_waiting_for(int pid, int target)
-{
-	int			chain[LOCK_MAX_CHAIN];
-	int			nchain = 1;
-
-	chain[0] = pid;
-	for (int i = 0; i < nchain; i++)
-	{
-		ArrayType  *blockers;
-		Datum	   *elements;
-		int			nelements;
-
-		blockers = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids,
-														  Int32GetDatum(chain[i])));
-		deconstruct_array(blockers, INT4OID, sizeof(int32), true, TYPALIGN_INT,
-						  &elements, NULL, &nelements);
-		for (int e = 0; e < nelements; e++)
-		{
-			int			blocker = DatumGetInt32(elements[e]);
-			bool		known = false;
-
-			if (blocker == target)
-				return true;
-			for (int k = 0; k < nchain && !known; k++)
-				known = (chain[k] == blocker);
-			/* 0 stands for a prepared transaction, which waits for nobody */
-			if (!known && blocker != 0 && nchain < LOCK_MAX_CHAIN)
-				chain[nchain++] = blocker;
-		}
-	}
-	return false;
-}
-
-bool
-lock_relation_blocked_by(Oid relid, LOCKMODE mode, int target)
-{
-	LockData   *locks = GetLockStatusData();
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
-
-	for (int i = 0; i < locks->nelements; i++)
-	{
-		LockInstanceData *lock = &locks->locks[i];
-
-		if (memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) != 0 ||
-			lock->pid == MyProcPid)
-			continue;
-
-		for (LOCKMODE held = 1; held <= MaxLockMode; held++)
-		{
-			if ((lock->holdMask & LOCKBIT_ON(held)) == 0 ||
-				!DoLockModesConflict(held, mode))
-				continue;
-			if (lock->leaderPid == target ||
-				lock_is_waiting_for(lock->pid, target))
-				return true;
-		}
-	}
-	return false;
-}
-
-/* The strongest of the modes that conflict with one; NoLock: none does. */
-static LOCKMODE
-lock_strongest_conflict(LOCKMASK held, LOCKMODE mode)
-{
-	for (LOCKMODE m = MaxLockMode; m > NoLock; m--)
-	{
-		if ((held & LOCKBIT_ON(m)) != 0 && DoLockModesConflict(m, mode))
-			return m;
-	}
-	return NoLock;
-}
-
-/*
- * Does the process (a leader of parallel processes, or one alone) wait for a relation
- * that we keep all others out of?
- */
-static bool
-lock_waits_for_me(const LockData *locks, int pid)
-{
-	for (int i = 0; i < locks->nelements; i++)
-	{
-		const LockInstanceData *waiter = &locks->locks[i];
-
-		if (waiter->leaderPid != pid || waiter->waitLockMode == NoLock)
-			continue;
-		for (int k = 0; k < locks->nelements; k++)
-		{
-			const LockInstanceData *mine = &locks->locks[k];
-
-			if (mine->pid == MyProcPid &&
-				memcmp(&mine->locktag, &waiter->locktag, sizeof(LOCKTAG)) == 0 &&
-				(mine->holdMask & LOCKBIT_ON(AccessExclusiveLock)) != 0)
-				return true;
-		}
-	}
-	return false;
-}
-
-bool
-lock_relation_is_crossed(Oid relid, LOCKMODE mode)
-{
-	LockData   *locks = GetLockStatusData();
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
-	for (int i = 0; i < locks->nelements; i++)
-	{
-		const LockInstanceData *lock = &locks->locks[i];
-
-		if (memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) == 0 && lock->pid != MyProcPid &&
-			lock_strongest_conflict(lock->holdMask, mode) != NoLock &&
-			lock_waits_for_me(locks, lock->leaderPid))
-			return true;
-	}
-	return false;
-}
-
-char *
-lock_describe_holders(Oid relid, LOCKMODE mode)
-{
-	LockData   *locks = GetLockStatusData();
-	StringInfoData lines;
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
-	initStringInfo(&lines);
-	for (int i = 0; i < locks->nelements; i++)
-	{
-		LockInstanceData *lock = &locks->locks[i];
-		LOCKMODE	held = lock_strongest_conflict(lock->holdMask, mode);
-
-		if (memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) != 0 || lock->pid == MyProcPid ||
-			held == NoLock)
-			continue;
-		if (lines.len > 0)
-			appendStringInfoChar(&lines, '\n');
-		if (lock->pid == 0)
-			appendStringInfo(&lines, "A prepared transaction holds %s.",
-							 GetLockmodeName(DEFAULT_LOCKMETHOD, held));
-		else
-			appendStringInfo(&lines, "Process %d holds %s: %s", lock->pid,
-							 GetLockmodeName(DEFAULT_LOCKMETHOD, held),
-							 pgstat_get_backend_current_activity(lock->pid, true));
-	}
-	return lines.len > 0 ? lines.data : NULL;
-}
-
-/*
- * Who takes locks without waiting never gets as far as the deadlock check, where
- * the server sends this signal.
- */
-bool
-lock_cancel_autovacuum(Oid relid)
-{
-	LockData   *locks = GetLockStatusData();
-	bool		cancelled = false;
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
-	for (int i = 0; i < locks->nelements; i++)
-	{
-		LockInstanceData *lock = &locks->locks[i];
-		PGPROC	   *proc;
-
-		if (memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) != 0 || lock->holdMask == 0)
-			continue;
-		proc = BackendPidGetProc(lock->pid);
-		if (proc != NULL && (proc->statusFlags & PROC_IS_AUTOVACUUM) != 0 &&
-			(proc->statusFlags & PROC_VACUUM_FOR_WRAPAROUND) == 0)
-		{
-			(void) kill(lock->pid, SIGINT);
-			cancelled = true;
-		}
-	}
-	return cancelled;
-}
-
-char *
-lock_describe_wait(int pid)
-{
-	LockData   *locks = GetLockStatusData();
-
-	for (int i = 0; i < locks->nelements; i++)
-	{
-		LockInstanceData *lock = &locks->locks[i];
-		StringInfoData buf;
-
-		if (lock->leaderPid != pid || lock->waitLockMode == NoLock)
-			continue;
-
-		initStringInfo(&buf);
-		appendStringInfo(&buf, "%s on ",
-						 GetLockmodeName(lock->locktag.locktag_lockmethodid,
-										 lock->waitLockMode));
-		if (lock->locktag.locktag_type == LOCKTAG_RELATION &&
-			lock->locktag.locktag_field1 == MyDatabaseId)
-		{
-			Datum		relid = ObjectIdGetDatum(lock->locktag.locktag_field2);
-
-			appendStringInfo(&buf, "relation %s",
-							 DatumGetCString(DirectFunctionCall1(regclassout, relid)));
-		}
-		else
-			DescribeLockTag(&buf, &lock->locktag);
-		return buf.data;
-	}
-	return NULL;
 }

@@ -2,15 +2,15 @@
  *
  * lock.h
  *	  The heavyweight locks that say "this run is alive" and "this pipeline is
- *	  being run"; who waits for whom.
+ *	  being run".
  *
  *-------------------------------------------------------------------------
  */
 #ifndef ETL_LOCK_H
 #define ETL_LOCK_H
 
+#include "base/lock_table.h"
 #include "etl.h"
-#include "storage/lockdefs.h"
 
 /*
  * Taken by a coordinator, held until its process ends.  lock_pipeline returns
@@ -65,7 +65,7 @@ extern bool lock_wait_for_run(int64 run_id, int64 timeout_ms);
  * The processes that are in lock_wait_for_run without a time-out; *pids is
  * palloc'd, with room for so many more.
  */
-extern int	lock_run_waiters(int64 run_id, int room, int **pids);
+extern int	lock_run_waiters(const LockTable *table, int64 run_id, int room, int **pids);
 
 /*
  * Says, while a coordinator waits for the pipeline's lock, which session waits
@@ -80,40 +80,6 @@ typedef struct LockQueued
 	int			coordinator;
 	int			caller;
 } LockQueued;
-extern int	lock_pipeline_queue(int32 pipeline_id, LockQueued **queue);
-
-/* Does a process wait for another one's lock, directly or through others? */
-extern bool lock_is_waiting_for(int pid, int target);
-
-/*
- * Would "mode" on the relation have to wait for the process "target", because
- * it, or somebody who waits for it, holds a lock that conflicts?
- */
-extern bool lock_relation_blocked_by(Oid relid, LOCKMODE mode, int target);
-
-/*
- * Does somebody whom "mode" on the relation would have to wait for wait for another one
- * that this process keeps all others out of?
- */
-extern bool lock_relation_is_crossed(Oid relid, LOCKMODE mode);
-
-/*
- * The processes whose locks keep "mode" on the relation from being had now, a line
- * each: process, lock, and what it executes as far as the current user may see
- * that.  NULL: there are none.
- */
-extern char *lock_describe_holders(Oid relid, LOCKMODE mode);
-
-/*
- * Cancels autovacuum where it has a lock on the relation, as the server does for
- * whoever waits for one; not where it prevents wraparound.  Did it have one?
- */
-extern bool lock_cancel_autovacuum(Oid relid);
-
-/*
- * What a process waits for, as in "ShareLock on relation public.t"; NULL if it
- * does not wait.  Needs a transaction.
- */
-extern char *lock_describe_wait(int pid);
+extern int	lock_pipeline_queue(const LockTable *table, int32 pipeline_id, LockQueued **queue);
 
 #endif							/* ETL_LOCK_H */

@@ -9,6 +9,7 @@
 
 #include "base/names.h"
 
+#include "commands/defrem.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -51,6 +52,17 @@ names_qualified(Oid relid)
 	char	   *relation = names_relation(relid);
 
 	return quote_qualified_identifier(names_schema(get_rel_namespace(relid)), relation);
+}
+
+char *
+names_free(const char *name, Oid schema, Oid also)
+{
+	char	   *other = pstrdup(name);
+
+	for (int i = 1; OidIsValid(get_relname_relid(other, schema)) ||
+		 (i > 1 && OidIsValid(also) && OidIsValid(get_relname_relid(other, also))); i++)
+		other = makeObjectName(name, NULL, psprintf("%d", i));
+	return other;
 }
 
 char *

@@ -40,6 +40,12 @@ extern char *names_relation_if_any(Oid relid);
 extern char *names_qualified(Oid relid);
 
 /*
+ * Return the name, or where a relation of the schema has it another one that begins so and that
+ * none has, there and in "also" (a schema, or InvalidOid); palloc'd.
+ */
+extern char *names_free(const char *name, Oid schema, Oid also);
+
+/*
  * What people know an object by: getObjectDescription, with all names qualified, so
  * that the text does not depend on what else there is.  palloc'd; NULL: the object is
  * not there any more.

@@ -26,8 +26,8 @@
 
 #define MEMBER(type, target, field) ((type *) ((char *) (target) + (field)->offset))
 
-static void
-raise_null(const char *what)
+void
+option_raise_null(const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -61,7 +61,7 @@ char *
 option_text_argument(FunctionCallInfo fcinfo, int argno, const char *what)
 {
 	if (PG_ARGISNULL(argno))
-		raise_null(what);
+		option_raise_null(what);
 	return text_to_cstring(PG_GETARG_TEXT_PP(argno));
 }
 
@@ -200,7 +200,7 @@ option_take_arguments(const Option *fields, int nfields, void *target, FunctionC
 		if (PG_ARGISNULL(n))
 		{
 			if (field->required)
-				raise_null(field->name);
+				option_raise_null(field->name);
 			continue;
 		}
 

@@ -101,7 +101,10 @@ extern void option_add_element(const Option *field, void *target, char *value);
  */
 extern void option_check_name(const char *what, const char *name);
 
-/* The text of a required argument; raises null_value_not_allowed. */
+/* Raise null_value_not_allowed: the argument of that name must not be null. */
+extern void option_raise_null(const char *what);
+
+/* Return the text of a required argument; raise null_value_not_allowed. */
 extern char *option_text_argument(FunctionCallInfo fcinfo, int argno, const char *what);
 
 #endif							/* ETL_OPTION_H */

@@ -309,7 +309,7 @@ target_check_creators(const char *schema, Oid owner)
 	if (!isnull)
 	{
 		Acl		   *acl = DatumGetAclPCopy(datum);
-		const		AclItem *items = (AclItem *) ((char *) acl + ARR_OVERHEAD_NONULLS(1));
+		const AclItem *items = (AclItem *) ((char *) acl + ARR_OVERHEAD_NONULLS(1));
 
 		for (int i = 0; i < ACL_NUM(acl); i++)
 		{

@@ -7,15 +7,13 @@
  */
 #include "postgres.h"
 
-#include "compat.h"
 #include "define/trial.h"
 
-#include "access/xact.h"
+#include "base/subxact.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 static bool
 is_about_pipeline(const ErrorData *error)
@@ -55,34 +53,33 @@ become_owner(const Pipeline *pipeline)
 							 GUC_ACTION_SAVE, true, 0, false);
 }
 
+typedef struct Trial
+{
+	const Pipeline *pipeline;
+	void		(*function) (void *arg);
+	void	   *arg;
+} Trial;
+
+static void
+try_as_owner(void *arg)
+{
+	const Trial *trial = arg;
+
+	become_owner(trial->pipeline);
+	trial->function(trial->arg);
+}
+
 ErrorData *
 trial_make(const Pipeline *pipeline, void (*function) (void *arg), void *arg,
 		   MemoryContext context)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	Trial		trial = {.pipeline = pipeline, .function = function, .arg = arg};
 	MemoryContext scratch = AllocSetContextCreate(context, "trial", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(scratch);
+	ErrorData  *error = subxact_try(try_as_owner, &trial, SUBXACT_ROLL_BACK, context);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(scratch);
-	PG_TRY();
-	{
-		become_owner(pipeline);
-		function(arg);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
 	MemoryContextDelete(scratch);
-
 	if (error != NULL && !is_about_pipeline(error))
 		ReThrowError(error);
 	return error;

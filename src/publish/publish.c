@@ -93,16 +93,9 @@ publish_rename_indexes(Relation relation, Oid target)
 	foreach(lc, indexes)
 	{
 		char	   *name = names_relation(lfirst_oid(lc));
-		char	   *other = name;
-		char		label[16];
+		char	   *other = names_free(name, target, staging);
 
-		for (int i = 1; OidIsValid(get_relname_relid(other, target)) ||
-			 (other != name && OidIsValid(get_relname_relid(other, staging))); i++)
-		{
-			snprintf(label, sizeof(label), "%d", i);
-			other = makeObjectName(name, NULL, label);
-		}
-		if (other != name)
+		if (strcmp(other, name) != 0)
 			RenameRelationInternal(lfirst_oid(lc), other, true, true);
 	}
 	list_free(indexes);

@@ -32,7 +32,6 @@
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
-#include "commands/defrem.h"
 #include "commands/tablecmds.h"
 #include "pgstat.h"
 #include "storage/bufmgr.h"
@@ -321,7 +320,6 @@ move_index(ClassRows *rows, Oid index, const TablePair *pair)
 	Oid			target = get_rel_namespace(pair->published);
 	Form_pg_class form;
 	char	   *name = names_relation(index);
-	char	   *other = name;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for index %u", index);
@@ -329,12 +327,10 @@ move_index(ClassRows *rows, Oid index, const TablePair *pair)
 	CatalogTupleUpdate(pg_index, &tuple->t_self, tuple);
 	table_close(pg_index, RowExclusiveLock);
 
-	for (int i = 1; OidIsValid(get_relname_relid(other, target)); i++)
-		other = makeObjectName(name, NULL, psprintf("%d", i));
 	tuple = relation_attrs_class_row(index);
 	form = (Form_pg_class) GETSTRUCT(tuple);
 	form->relnamespace = target;
-	namestrcpy(&form->relname, other);
+	namestrcpy(&form->relname, names_free(name, target, InvalidOid));
 	class_update(rows, tuple);
 
 	if (changeDependencyFor(RelationRelationId, index, RelationRelationId,

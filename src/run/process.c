@@ -28,7 +28,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "port/atomics.h"
-#include "run/snapshot_holder.h"
+#include "run/snapshot_process.h"
 #include "run/worker.h"
 #include "storage/dsm.h"
 #include "storage/ipc.h"

@@ -121,7 +121,7 @@ publisher_wait_for_lock(Oid relation, LOCKMODE mode, TimestampTz since, bool hol
 	{
 		if (!holding || nap > PUBLISH_NAP_MAX_MS)
 			return run_state_lock(relation, mode, left) ? PUBLISH_LOCKED : PUBLISH_BUSY;
-		if (lock_relation_is_crossed(relation, mode))
+		if (lock_table_is_crossed(lock_table_read(), relation, mode))
 			return PUBLISH_CROSSED;
 		run_state_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Min(nap, left)));
 		if (ConditionalLockRelationOid(relation, mode))
@@ -212,9 +212,10 @@ publisher_check_blocker(RunState *run, const PublishObstacle *obstacle)
 {
 	Oid			blocked = obstacle->relation;
 	int		   *pids;
-	int			npids = run_state_waiting_sessions(run, &pids);
+	LockTable  *table = lock_table_read();
+	int			npids = run_state_waiting_sessions(run, table, &pids);
 	LockQueued *queue;
-	int			nqueued = lock_pipeline_queue(run->pipeline->id, &queue);
+	int			nqueued = lock_pipeline_queue(table, run->pipeline->id, &queue);
 	char	   *name = names_relation_if_any(obstacle->table);
 
 	if (name == NULL)
@@ -223,13 +224,13 @@ publisher_check_blocker(RunState *run, const PublishObstacle *obstacle)
 	/* one that waits for its turn gives way, and with it the session behind it */
 	for (int i = 0; i < nqueued; i++)
 	{
-		if (lock_relation_blocked_by(blocked, obstacle->mode, queue[i].caller))
+		if (lock_table_is_blocked_by(table, blocked, obstacle->mode, queue[i].caller))
 			(void) kill(queue[i].coordinator, SIGINT);
 	}
 
 	for (int i = 0; i < npids; i++)
 	{
-		if (!lock_relation_blocked_by(blocked, obstacle->mode, pids[i]))
+		if (!lock_table_is_blocked_by(table, blocked, obstacle->mode, pids[i]))
 			continue;
 		run_state_give_up(run, ETL_RUN_CANCELLED, ERRCODE_T_R_DEADLOCK_DETECTED,
 						  psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled: step \"%s\" cannot be published without %s on relation %s, which cannot be had before the session that waits for the run goes on",
@@ -254,7 +255,7 @@ publisher_check_publish_timeout(RunState *run, TimestampTz since,
 	if (timeout == 0 || name == NULL ||
 		!TimestampDifferenceExceeds(since, GetCurrentTimestamp(), timeout))
 		return;
-	holders = lock_describe_holders(obstacle->relation, obstacle->mode);
+	holders = lock_table_describe_holders(lock_table_read(), obstacle->relation, obstacle->mode);
 	run_state_give_up(run, ETL_RUN_FAILED, ERRCODE_LOCK_NOT_AVAILABLE,
 					  psprintf("run " INT64_FORMAT " of pipeline \"%s\" could not be published: %s on table %s was not free for %d ms",
 							   run->run_id, run->pipeline->name,
@@ -310,7 +311,8 @@ publisher_run(RunState *run)
 		publisher_check_blocker(run, &obstacle);
 		publisher_check_publish_timeout(run, since, &obstacle);
 		/* it comes back soon: be there before it */
-		hurry = delay == PUBLISH_RETRY_MAX_MS && lock_cancel_autovacuum(obstacle.relation);
+		hurry = delay == PUBLISH_RETRY_MAX_MS &&
+			lock_table_cancel_autovacuum(lock_table_read(), obstacle.relation);
 		if (delay == PUBLISH_RETRY_MAX_MS && !told && names_relation_if_any(obstacle.table) != NULL)
 		{
 			told = true;

@@ -28,38 +28,30 @@
 #include "base/security.h"
 #include "base/session.h"
 #include "catalog/pg_inherits.h"
+#include "define/option.h"
 #include "define/pipeline.h"
 #include "define/target_check.h"
 #include "fmgr.h"
 #include "metastore/catalog.h"
 #include "miscadmin.h"
+#include "run/caller.h"
 #include "run/request.h"
 #include "run/resume.h"
-#include "run/run.h"
-#include "run/worker.h"
+#include "run/pending_start.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
-#include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/relcache.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
-
-/* How long a step, and etl.start, wait for the processes of the run that they start. */
-#define RUN_NESTED_PATIENCE_MS	60000
-#define RUN_START_PATIENCE_MS	5000
 
 PG_FUNCTION_INFO_V1(etl_run);
 PG_FUNCTION_INFO_V1(etl_start);
 PG_FUNCTION_INFO_V1(etl_resume);
 PG_FUNCTION_INFO_V1(etl_wait);
 PG_FUNCTION_INFO_V1(etl_cancel);
-PG_FUNCTION_INFO_V1(etl_param);
 PG_FUNCTION_INFO_V1(etl_run_status);
 
 /* ---- what is asked for ---- */
@@ -77,14 +69,6 @@ run_conflict_word(const char *word)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid value for on_conflict: \"%s\"", word),
 			 errhint("Use \"error\", \"wait\" or \"skip\".")));
-}
-
-static void
-run_null_argument(const char *name)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-			 errmsg("argument \"%s\" must not be null", name)));
 }
 
 static void
@@ -193,26 +177,6 @@ run_complete_request(RunRequest *request, const Pipeline *pipeline, int32 versio
 		memcpy(request->ancestors, waiting, sizeof(int) * request->nancestors);
 }
 
-/*
- * How long to wait for the run's processes, in milliseconds; 0: without a limit.  A run that waits
- * for itself ends with its run_timeout.  Others hold something meanwhile: a step the processes of
- * its own run, which the one that has what it waits for may be waiting for in its turn, and who
- * calls etl.start does not expect to wait.
- */
-static int64
-run_patience(const RunRequest *request, bool waits)
-{
-	int64		patience = 0;
-
-	if (session_is_worker())
-		patience = RUN_NESTED_PATIENCE_MS;
-	else if (!waits)
-		patience = RUN_START_PATIENCE_MS;
-	if (request->run_timeout_ms > 0 && (patience == 0 || request->run_timeout_ms < patience))
-		patience = request->run_timeout_ms;
-	return patience;
-}
-
 /* Reads the arguments that etl.run and etl.start share. */
 static RunRequest *
 run_read_arguments(FunctionCallInfo fcinfo, bool waits, char **pipeline_name)
@@ -222,9 +186,9 @@ run_read_arguments(FunctionCallInfo fcinfo, bool waits, char **pipeline_name)
 	int32		version = 0;
 
 	if (PG_ARGISNULL(0))
-		run_null_argument("pipeline");
+		option_raise_null("pipeline");
 	if (PG_ARGISNULL(4))
-		run_null_argument("on_conflict");
+		option_raise_null("on_conflict");
 
 	pipeline = pipeline_open(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	security_check_worker_role(pipeline->owner, pipeline->name);
@@ -260,115 +224,24 @@ run_read_arguments(FunctionCallInfo fcinfo, bool waits, char **pipeline_name)
 	return request;
 }
 
-/* ---- what the coordinator says ---- */
-
-static void
-run_report(int elevel, const RequestMessage *message)
-{
-	ereport(elevel,
-			(message->sqlerrcode ? errcode(message->sqlerrcode) : 0,
-			 errmsg_internal("%s", message->message),
-			 message->detail ? errdetail_internal("%s", message->detail) : 0,
-			 message->hint ? errhint("%s", message->hint) : 0,
-			 message->context ? errcontext("%s", message->context) : 0));
-}
-
-static void
-run_coordinator_lost(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_ETL_RUN_LOST),
-			 errmsg("the run's coordinator ended without an answer"),
-			 errhint("The server's log says why; etl.run_log says how far the run got.")));
-}
-
-/*
- * Passes on what the coordinator says until the run has ended or, where
- * only_launch is set, has begun.  Returns the run's number; 0 if it was skipped.
- */
-static int64
-run_follow(RequestCaller *caller, bool only_launch, const char *pipeline)
-{
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "etl message",
-												  ALLOCSET_SMALL_SIZES);
-	RequestMessage message;
-
-	for (;;)
-	{
-		MemoryContext oldcontext;
-		bool		received;
-
-		/* one message after another, for as long as the run lasts */
-		MemoryContextReset(context);
-		oldcontext = MemoryContextSwitchTo(context);
-		received = request_receive(caller, &message);
-		MemoryContextSwitchTo(oldcontext);
-		if (!received)
-			break;
-
-		switch (message.kind)
-		{
-			case REQUEST_LAUNCHED:
-				if (only_launch)
-				{
-					request_release(caller);
-					return message.run_id;
-				}
-				break;
-			case REQUEST_SKIPPED:
-				request_release(caller);
-				ereport(NOTICE,
-						(errmsg("pipeline \"%s\" is being run already, skipping", pipeline)));
-				return 0;
-			case REQUEST_NOTICE:
-				run_report(NOTICE, &message);
-				break;
-			case REQUEST_WARNING:
-				run_report(WARNING, &message);
-				break;
-			case REQUEST_FINISHED:
-				request_release(caller);
-				run_report(NOTICE, &message);
-				return message.run_id;
-			case REQUEST_ERROR:
-				request_release(caller);
-				run_report(ERROR, &message);
-		}
-	}
-	run_coordinator_lost();
-	return 0;
-}
-
 Datum
 etl_run(PG_FUNCTION_ARGS)
 {
 	RunRequest *request;
 	char	   *pipeline;
 	int64		run_id;
-	int			nestlevel;
 
 	security_check_may_start("etl.run()");
 	run_check_nothing_written("etl.run", "Commit first, or use etl.start, which starts the run when this transaction commits.");
 
 	request = run_read_arguments(fcinfo, true, &pipeline);
-	worker_before_other_run();
-	nestlevel = session_watch_client();
-	run_id = run_follow(request_launch(request, run_patience(request, true)), false, pipeline);
-	session_unwatch_client(nestlevel);
+	run_id = caller_run(request, pipeline);
 	if (run_id == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(run_id);
 }
 
-/* ---- etl.start: runs that begin when the transaction commits ---- */
-
-typedef struct PendingStart
-{
-	RunRequest *request;
-	SubTransactionId subxact;	/* forgotten when this one aborts */
-} PendingStart;
-
-static List *pending_starts = NIL;	/* in TopTransactionContext */
+/* ---- starting ---- */
 
 Datum
 etl_start(PG_FUNCTION_ARGS)
@@ -379,118 +252,12 @@ etl_start(PG_FUNCTION_ARGS)
 
 	security_check_may_start("etl.start()");
 	request = run_read_arguments(fcinfo, false, &pipeline);
-
 	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
-	{
-		MemoryContext oldcontext = MemoryContextSwitchTo(TopTransactionContext);
-		PendingStart *pending = palloc0(sizeof(PendingStart));
-		ListCell   *lc;
-
-		pending->subxact = GetCurrentSubTransactionId();
-		pending->request = palloc(sizeof(RunRequest));
-		*pending->request = *request;
-		pending->request->params = request->params ? pstrdup(request->params) : NULL;
-		pending->request->steps = NIL;
-		foreach(lc, request->steps)
-			pending->request->steps = lappend(pending->request->steps, pstrdup(lfirst(lc)));
-		pending->request->after = GetTopTransactionId();
-		pending->request->run_id = run_id = catalog_next_run_id();
-		pending_starts = lappend(pending_starts, pending);
-		MemoryContextSwitchTo(oldcontext);
-		PG_RETURN_INT64(run_id);
-	}
-
-	run_id = run_follow(request_launch(request, run_patience(request, false)), true, pipeline);
+		PG_RETURN_INT64(pending_start_add(request));
+	run_id = caller_start(request, pipeline);
 	if (run_id == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(run_id);
-}
-
-/*
- * The coordinators are started before the commit, so that a server without a
- * free process fails the transaction and nothing is promised that does not
- * happen; each waits for the transaction's end before it does anything.
- */
-static void
-run_launch_pending(void)
-{
-	while (pending_starts != NIL)
-	{
-		PendingStart *pending = linitial(pending_starts);
-		RequestCaller *caller = request_launch(pending->request,
-											   run_patience(pending->request, false));
-
-		if (!request_is_staffed(caller))
-			(void) run_follow(caller, true, "");	/* raises the error */
-		request_release(caller);
-		pending_starts = list_delete_first(pending_starts);
-	}
-}
-
-static void
-run_xact_callback(XactEvent event, void *arg)
-{
-	switch (event)
-	{
-		case XACT_EVENT_PRE_COMMIT:
-			run_launch_pending();
-			break;
-		case XACT_EVENT_PRE_PREPARE:
-			if (pending_starts != NIL)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("cannot PREPARE a transaction that has called etl.start")));
-			break;
-		case XACT_EVENT_COMMIT:
-		case XACT_EVENT_ABORT:
-		case XACT_EVENT_PREPARE:
-			pending_starts = NIL;
-			break;
-		default:
-			break;
-	}
-}
-
-static void
-run_subxact_callback(SubXactEvent event, SubTransactionId subxact,
-					 SubTransactionId parent, void *arg)
-{
-	ListCell   *lc;
-
-	if (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB)
-		return;
-	foreach(lc, pending_starts)
-	{
-		PendingStart *pending = lfirst(lc);
-
-		if (pending->subxact != subxact)
-			continue;
-		if (event == SUBXACT_EVENT_COMMIT_SUB)
-			pending->subxact = parent;
-		else
-			pending_starts = foreach_delete_current(pending_starts, lc);
-	}
-}
-
-void
-run_initialize(void)
-{
-	RegisterXactCallback(run_xact_callback, NULL);
-	RegisterSubXactCallback(run_subxact_callback, NULL);
-}
-
-/* Is it a run that this transaction will start when it commits? */
-static bool
-run_is_pending(int64 run_id)
-{
-	ListCell   *lc;
-
-	foreach(lc, pending_starts)
-	{
-		if (((PendingStart *) lfirst(lc))->request->run_id == run_id)
-			return true;
-	}
-	return false;
 }
 
 /* ---- steering ---- */
@@ -537,9 +304,9 @@ run_id_argument(FunctionCallInfo fcinfo)
 	int64		run_id;
 
 	if (PG_ARGISNULL(0))
-		run_null_argument("run_id");
+		option_raise_null("run_id");
 	run_id = PG_GETARG_INT64(0);
-	if (run_is_pending(run_id))
+	if (pending_start_has(run_id))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("run " INT64_FORMAT " has not been started", run_id),
@@ -564,13 +331,12 @@ etl_resume(PG_FUNCTION_ARGS)
 	Pipeline   *pipeline;
 	int64		run_id;
 	EtlRunStatus status;
-	int			nestlevel;
 
 	security_check_may_start("etl.resume()");
 	run_check_nothing_written("etl.resume", "Commit first.");
 	run_id = run_id_argument(fcinfo);
 	if (PG_ARGISNULL(1))
-		run_null_argument("reuse");
+		option_raise_null("reuse");
 
 	if (!run_find(run_id, &status))
 		run_unknown(run_id);
@@ -586,12 +352,7 @@ etl_resume(PG_FUNCTION_ARGS)
 	request->resumes = run_id;
 	request->reuse = PG_GETARG_BOOL(1);
 	run_complete_request(request, pipeline, past->version, true);
-	worker_before_other_run();
-	nestlevel = session_watch_client();
-	run_id = run_follow(request_launch(request, run_patience(request, true)), false,
-						pipeline->name);
-	session_unwatch_client(nestlevel);
-	PG_RETURN_INT64(run_id);
+	PG_RETURN_INT64(caller_run(request, pipeline->name));
 }
 
 /*
@@ -691,110 +452,4 @@ etl_run_status(PG_FUNCTION_ARGS)
 	if (status == ETL_RUN_RUNNING && !alive)
 		status = ETL_RUN_CRASHED;
 	PG_RETURN_TEXT_P(cstring_to_text(catalog_run_status_word(status)));
-}
-
-/* ---- parameters ---- */
-
-/* What etl_framework.params says, parsed; kept until the setting changes. */
-static Jsonb *
-run_params(void)
-{
-	static uint64 generation = 0;
-	static Jsonb *parsed = NULL;
-
-	if (generation != guc_params_generation)
-	{
-		Jsonb	   *params = NULL;
-
-		if (guc_params != NULL && guc_params[0] != '\0')
-		{
-			params = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(guc_params)));
-			if (!JB_ROOT_IS_OBJECT(params))
-				ereport(ERROR,
-						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("%s must be a JSON object", GUC_PARAMS_NAME)));
-		}
-		if (parsed != NULL)
-			pfree(parsed);
-		parsed = NULL;
-		if (params != NULL)
-		{
-			parsed = MemoryContextAlloc(TopMemoryContext, VARSIZE(params));
-			memcpy(parsed, params, VARSIZE(params));
-		}
-		generation = guc_params_generation;
-	}
-	return parsed;
-}
-
-/* A missing value is not an empty one: what was selected by it would be an empty table. */
-static void
-run_raise_no_param(const char *name, Jsonb *params)
-{
-	StringInfoData names;
-
-	initStringInfo(&names);
-	if (params != NULL)
-	{
-		JsonbIterator *iterator = JsonbIteratorInit(&params->root);
-		JsonbIteratorToken token;
-		JsonbValue	key;
-
-		while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
-		{
-			if (token == WJB_KEY)
-				appendStringInfo(&names, "%s\"%.*s\"", names.len > 0 ? ", " : "",
-								 key.val.string.len, key.val.string.val);
-		}
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_PARAMETER),
-			 errmsg("the run has no parameter \"%s\"", name),
-			 names.len > 0 ? errdetail("It has %s.", names.data) :
-			 errdetail("It has none."),
-			 errhint("Give it one with params, or say what holds without: etl.param(name, default_value).")));
-}
-
-Datum
-etl_param(PG_FUNCTION_ARGS)
-{
-	Jsonb	   *params = run_params();
-	JsonbValue	buffer;
-	JsonbValue *value = NULL;
-	char	   *number;
-
-	if (PG_ARGISNULL(0))
-		run_null_argument("name");
-	if (params != NULL)
-		value = getKeyJsonValueFromContainer(&params->root,
-											 VARDATA_ANY(PG_GETARG_TEXT_PP(0)),
-											 VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)),
-											 &buffer);
-	if (value == NULL)
-	{
-		/* in a step there are always some, if only {}: parallel workers know that, too */
-		if (PG_NARGS() < 2 && params != NULL)
-			run_raise_no_param(text_to_cstring(PG_GETARG_TEXT_PP(0)), params);
-		if (PG_NARGS() < 2 || PG_ARGISNULL(1))
-			PG_RETURN_NULL();
-		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
-	}
-
-	switch (value->type)
-	{
-		case jbvNull:
-			PG_RETURN_NULL();
-		case jbvString:
-			PG_RETURN_TEXT_P(cstring_to_text_with_len(value->val.string.val,
-													  value->val.string.len));
-		case jbvNumeric:
-			number = DatumGetCString(DirectFunctionCall1(numeric_out,
-														 NumericGetDatum(value->val.numeric)));
-			PG_RETURN_TEXT_P(cstring_to_text(number));
-		case jbvBool:
-			PG_RETURN_TEXT_P(cstring_to_text(value->val.boolean ? "true" : "false"));
-		default:
-			PG_RETURN_TEXT_P(cstring_to_text(JsonbToCString(NULL, value->val.binary.data,
-															value->val.binary.len)));
-	}
 }

@@ -19,6 +19,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "base/lock.h"
+#include "base/subxact.h"
 #include "commands/async.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -155,11 +156,10 @@ run_state_seconds(TimestampTz since)
 	return psprintf("%.3f s", (GetCurrentTimestamp() - since) / 1000000.0);
 }
 
-/* The sessions that wait for the run: etl.run's caller, and those in etl.wait. */
 int
-run_state_waiting_sessions(RunState *run, int **pids)
+run_state_waiting_sessions(RunState *run, const LockTable *table, int **pids)
 {
-	int			n = lock_run_waiters(run->run_id, ETL_MAX_NESTING + 1, pids);
+	int			n = lock_run_waiters(table, run->run_id, ETL_MAX_NESTING + 1, pids);
 	int			caller = request_waiting_pid(run->server);
 
 	if (caller == 0)
@@ -294,57 +294,59 @@ run_state_out_of_patience(void)
 	SetLatch(MyLatch);
 }
 
+typedef struct PatientLock
+{
+	Oid			relid;
+	LOCKMODE	mode;
+	int			patience_ms;
+	TimeoutId	timeout;
+} PatientLock;
+
+static void
+run_state_lock_in_time(void *arg)
+{
+	const PatientLock *lock = arg;
+	bool		allowed = interruptible;	/* as while foreign keys are verified */
+
+	PG_TRY();
+	{
+		enable_timeout_after(lock->timeout, lock->patience_ms);
+		if (!allowed)
+			run_state_allow_interrupts();
+		LockRelationOid(lock->relid, lock->mode);
+	}
+	PG_CATCH();
+	{
+		run_state_forbid_interrupts();
+		disable_timeout(lock->timeout, false);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	run_state_forbid_interrupts();
+	disable_timeout(lock->timeout, false);
+}
+
 bool
 run_state_lock(Oid relid, LOCKMODE mode, int patience_ms)
 {
 	static TimeoutId timeout = MAX_TIMEOUTS;
-	MemoryContext oldcontext = CurrentMemoryContext;
-	ResourceOwner oldowner = CurrentResourceOwner;
-	bool		allowed = interruptible;	/* as while foreign keys are verified */
-	volatile bool locked = false;
+	PatientLock lock = {.relid = relid, .mode = mode, .patience_ms = patience_ms};
+	bool		allowed = interruptible;
+	ErrorData  *error;
 
 	if (timeout == MAX_TIMEOUTS)
 		timeout = RegisterTimeout(USER_TIMEOUT, run_state_out_of_patience);
-
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		enable_timeout_after(timeout, patience_ms);
-		if (!allowed)
-			run_state_allow_interrupts();
-		LockRelationOid(relid, mode);
-		if (!allowed)
-			run_state_forbid_interrupts();
-		disable_timeout(timeout, false);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(oldcontext);
-		CurrentResourceOwner = oldowner;
-		locked = true;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		run_state_forbid_interrupts();
-		disable_timeout(timeout, false);
-		MemoryContextSwitchTo(oldcontext);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(oldcontext);
-		CurrentResourceOwner = oldowner;
-		if (error->sqlerrcode != ERRCODE_QUERY_CANCELED)
-			ReThrowError(error);
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	if (allowed && !interruptible)
-	{
-		interruptible = true;
-		RESUME_CANCEL_INTERRUPTS();
-	}
+	lock.timeout = timeout;
+	error = subxact_try(run_state_lock_in_time, &lock, SUBXACT_RELEASE, CurrentMemoryContext);
+	if (error != NULL && error->sqlerrcode != ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	if (allowed)
+		run_state_allow_interrupts();
 	QueryCancelPending = cancel_requested || terminate_requested;
-	return locked;
+	if (error == NULL)
+		return true;
+	FreeErrorData(error);
+	return false;
 }
 
 void

@@ -10,6 +10,7 @@
 #ifndef ETL_RUN_STATE_H
 #define ETL_RUN_STATE_H
 
+#include "base/lock_table.h"
 #include "define/pipeline.h"
 #include "etl.h"
 #include "lib/pairingheap.h"
@@ -130,7 +131,7 @@ extern char *run_state_seconds(TimestampTz since);
  * The sessions that wait for the run: etl.run's caller, those in etl.wait, and,
  * where the caller is a step, those that wait for its run.
  */
-extern int	run_state_waiting_sessions(RunState *run, int **pids);
+extern int	run_state_waiting_sessions(RunState *run, const LockTable *table, int **pids);
 
 /* Installs the handlers of SIGINT and SIGTERM. */
 extern void run_state_catch_signals(void);

@@ -467,6 +467,7 @@ scheduler_hand_out(RunState *run)
 typedef struct WaitCheck
 {
 	RunState   *run;
+	LockTable  *table;
 	int			npids;
 	int		   *pids;			/* sessions that wait for this run */
 	int			nqueued;
@@ -485,9 +486,9 @@ scheduler_check_process(WaitCheck *check, int pid, const char *who)
 	{
 		char	   *what;
 
-		if (!lock_is_waiting_for(pid, check->pids[i]))
+		if (!lock_table_is_waiting_for(pid, check->pids[i]))
 			continue;
-		what = lock_describe_wait(pid);
+		what = lock_table_describe_wait(check->table, pid);
 		run_state_give_up(run, ETL_RUN_CANCELLED, ERRCODE_T_R_DEADLOCK_DETECTED,
 						  psprintf("run " INT64_FORMAT " of pipeline \"%s\" was cancelled: %s waits for %s, which cannot be had before the session that waits for the run goes on",
 								   run->run_id, run->pipeline->name, who,
@@ -503,7 +504,7 @@ scheduler_check_process(WaitCheck *check, int pid, const char *who)
 	/* one that waits for its turn gives way, and with it the session behind it */
 	for (int i = 0; i < check->nqueued; i++)
 	{
-		if (lock_is_waiting_for(pid, check->queue[i].caller))
+		if (lock_table_is_waiting_for(pid, check->queue[i].caller))
 			(void) kill(check->queue[i].coordinator, SIGINT);
 	}
 }
@@ -542,7 +543,7 @@ scheduler_check_worker(int step, WorkerSlot *slot, void *arg)
 	 * waits for less than deadlock_timeout at a time, and goes out of the way by itself.
 	 */
 	if (check->holder == 0 || !scheduler_waits_for_long(slot->proc) ||
-		!lock_is_waiting_for(slot->pid, check->holder))
+		!lock_table_is_waiting_for(slot->pid, check->holder))
 		return;
 	if (snapshot_holder_gave_way(run->holder))
 		check->nstuck++;
@@ -580,8 +581,9 @@ scheduler_check_waits(RunState *run)
 
 	StartTransactionCommand();
 	MemoryContextSwitchTo(run->tick_context);
-	check.npids = run_state_waiting_sessions(run, &check.pids);
-	check.nqueued = lock_pipeline_queue(run->pipeline->id, &check.queue);
+	check.table = lock_table_read();
+	check.npids = run_state_waiting_sessions(run, check.table, &check.pids);
+	check.nqueued = lock_pipeline_queue(check.table, run->pipeline->id, &check.queue);
 	check.holder = snapshot_holder_pid(run->holder);
 	if (check.npids > 0 || check.nqueued > 0 || check.holder != 0)
 		pool_foreach_busy(run->pool, scheduler_check_worker, &check);

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * snapshot_holder.h
- *	  The process that holds a run's snapshot, and how its coordinator starts,
- *	  watches and ends it.
+ *	  How a run's coordinator starts, watches and ends the process that holds its snapshot.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,8 +12,6 @@
 #include "run/run_shmem.h"
 
 typedef struct SnapshotHolder SnapshotHolder;
-
-/* ---- the coordinator ---- */
 
 /*
  * A holder that has not been started.  When the coordinator's process ends,
@@ -52,9 +49,5 @@ extern bool snapshot_holder_gave_way(SnapshotHolder *holder);
  */
 extern void snapshot_holder_dismiss(SnapshotHolder *holder);
 extern void snapshot_holder_shutdown(SnapshotHolder *holder);
-
-/* ---- the process ---- */
-
-extern PGDLLEXPORT void etl_snapshot_holder_main(Datum arg);
 
 #endif							/* ETL_SNAPSHOT_HOLDER_H */

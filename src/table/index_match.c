@@ -293,17 +293,6 @@ needs_gap(Relation index, Relation staged)
 	return false;
 }
 
-/* The published one's name, so that errors name what people know; or one like it. */
-static char *
-free_name(char *name, Oid namespace)
-{
-	char	   *other = name;
-
-	for (int i = 1; OidIsValid(get_relname_relid(other, namespace)); i++)
-		other = makeObjectName(name, NULL, psprintf("%d", i));
-	return other;
-}
-
 /*
  * CREATE INDEX after the model of the published one.  Where this stays, only what
  * its index has to say is kept of a constraint; but without one there is no exclusion.
@@ -326,7 +315,8 @@ build_one(Oid published, Oid staged, const AttrMap *map, bool replaces)
 												 table, -1),
 									relation, map, NULL);
 	index_close(relation, AccessShareLock);
-	index->idxname = free_name(names_relation(published), get_rel_namespace(staged));
+	/* the published one's name, so that errors name what people know */
+	index->idxname = names_free(names_relation(published), get_rel_namespace(staged), InvalidOid);
 	index->idxcomment = NULL;
 	if (!replaces && index->excludeOpNames == NIL)
 	{
