@@ -18,10 +18,11 @@
  * lists of readers, and transposed again into the lists of what is read: no
  * sort by comparison is needed.
  *
- * Cycles: Tarjan's strongly connected components, with its stack in an array,
- * tell the lowest-numbered step that lies on a cycle at all; a breadth-first
- * search from there finds the shortest way back to it.  People read that path
- * in an error message, so it should be short and always the same.
+ * Cycles: Kahn's algorithm takes away, one after another, the steps that nothing leads to, and then
+ * in the same way those that lead to nothing.  What is left lies on a cycle, or between two.  From
+ * the lowest-numbered one that a breadth-first search leads back to, that search has found the
+ * shortest way.  People read that path in an error message, so it should be short and always the
+ * same.
  *
  * Sealing: Kahn's algorithm gives levels, the same order backwards gives
  * heights.  Everything that decides which of two ready steps goes first (order,
@@ -246,135 +247,89 @@ adjacency_transpose(int nsteps, const DagAdjacency *in, DagAdjacency *out)
  */
 
 /*
- * The lowest-numbered step that is on a cycle, -1 when there is none.
- *
- * Tarjan's algorithm: "path" is the stack of the depth-first search,
- * "component" holds the steps whose strongly connected component is not
- * complete.  A step whose component is complete gets the number INT_MAX, so
- * that edges into it lower nobody's low number.
+ * Mark as gone, one after another, the steps that no other step leads to by the edges of "out";
+ * "in" has the same edges from their other end.
  */
-static int
-lowest_step_on_cycle(int nsteps, const DagAdjacency *down)
+static void
+peel(int nsteps, const DagAdjacency *in, const DagAdjacency *out, bool *gone)
 {
-	int		   *number = palloc0_ints(nsteps);	/* 0: not visited */
-	int		   *low = palloc_ints(nsteps);
-	int		   *cursor = palloc_ints(nsteps);	/* next edge to follow */
-	int		   *path = palloc_ints(nsteps);
-	int		   *component = palloc_ints(nsteps);
-	int			npath = 0;
-	int			ncomponent = 0;
-	int			visited = 0;
-	int			lowest = -1;
-	int			root;
+	int		   *count = palloc0_ints(nsteps);	/* of edges from steps that are not gone */
+	int		   *queue = palloc_ints(nsteps);
+	int			head = 0;
+	int			tail = 0;
 
-	for (root = 0; root < nsteps; root++)
+	for (int s = 0; s < nsteps; s++)
 	{
-		int			enter = (number[root] == 0) ? root : -1;
+		for (int i = in->start[s]; i < in->start[s + 1]; i++)
+			count[s] += !gone[in->step[i]];
+	}
+	for (int s = 0; s < nsteps; s++)
+	{
+		if (!gone[s] && count[s] == 0)
+			queue[tail++] = s;
+	}
+	while (head < tail)
+	{
+		int			s = queue[head++];
 
-		while (enter >= 0 || npath > 0)
+		gone[s] = true;
+		for (int i = out->start[s]; i < out->start[s + 1]; i++)
 		{
-			int			s;
+			int			t = out->step[i];
 
-			if (enter >= 0)
-			{
-				number[enter] = low[enter] = ++visited;
-				cursor[enter] = down->start[enter];
-				path[npath++] = enter;
-				component[ncomponent++] = enter;
-				enter = -1;
-			}
-
-			s = path[npath - 1];
-			if (cursor[s] < down->start[s + 1])
-			{
-				int			t = down->step[cursor[s]++];
-
-				if (number[t] == 0)
-					enter = t;
-				else
-				{
-					low[s] = Min(low[s], number[t]);
-					if (t == s && (lowest < 0 || s < lowest))
-						lowest = s;
-				}
-				continue;
-			}
-
-			/* all that is reachable from s has been visited */
-			npath--;
-			if (npath > 0)
-				low[path[npath - 1]] = Min(low[path[npath - 1]], low[s]);
-			if (low[s] == number[s])
-			{
-				bool		alone = (component[ncomponent - 1] == s);
-				int			t;
-
-				do
-				{
-					t = component[--ncomponent];
-					number[t] = INT_MAX;
-					if (!alone && (lowest < 0 || t < lowest))
-						lowest = t;
-				} while (t != s);
-			}
+			if (--count[t] == 0 && !gone[t])
+				queue[tail++] = t;
 		}
 	}
-
-	pfree(number);
-	pfree(low);
-	pfree(cursor);
-	pfree(path);
-	pfree(component);
-
-	return lowest;
+	pfree(count);
+	pfree(queue);
 }
 
 /*
- * The shortest cycle through a step that is known to be on one.  Returns its
- * length and the palloc'd path, which starts with the step.
+ * Find the shortest cycle through a step.  Returns its length and the palloc'd path, which starts
+ * with the step; 0 if there is none.
  */
 static int
-shortest_cycle_through(int nsteps, const DagAdjacency *down, int step, int **path)
+shortest_cycle_through(int nsteps, const DagAdjacency *down, const bool *gone, int step, int **path)
 {
 	int		   *parent = palloc_ints(nsteps);	/* -1: not reached */
 	int		   *queue = palloc_ints(nsteps);
 	int			head = 0;
 	int			tail = 0;
 	int			last = -1;		/* the step that the first one reads */
-	int			length = 1;
-	int			s;
-	int			i;
+	int			length = 0;
 
-	for (s = 0; s < nsteps; s++)
+	for (int s = 0; s < nsteps; s++)
 		parent[s] = -1;
 
 	queue[tail++] = step;
 	while (last < 0 && head < tail)
 	{
-		s = queue[head++];
-		for (i = down->start[s]; i < down->start[s + 1]; i++)
+		int			s = queue[head++];
+
+		for (int i = down->start[s]; i < down->start[s + 1] && last < 0; i++)
 		{
 			int			t = down->step[i];
 
 			if (t == step)
-			{
 				last = s;
-				break;
-			}
-			if (parent[t] < 0)
+			else if (!gone[t] && parent[t] < 0)
 			{
 				parent[t] = s;
 				queue[tail++] = t;
 			}
 		}
 	}
-	Assert(last >= 0);
 
-	for (s = last; s != step; s = parent[s])
-		length++;
-	*path = palloc_ints(length);
-	for (s = last, i = length - 1; i >= 0; s = parent[s], i--)
-		(*path)[i] = s;
+	if (last >= 0)
+	{
+		length = 1;
+		for (int s = last; s != step; s = parent[s])
+			length++;
+		*path = palloc_ints(length);
+		for (int s = last, i = length - 1; i >= 0; s = parent[s], i--)
+			(*path)[i] = s;
+	}
 
 	pfree(parent);
 	pfree(queue);
@@ -385,22 +340,30 @@ shortest_cycle_through(int nsteps, const DagAdjacency *down, int step, int **pat
 int
 dag_find_cycle(const Dag *dag, int **path)
 {
+	DagAdjacency unsorted;
 	DagAdjacency up;
 	DagAdjacency down;
-	int			lowest;
+	bool	   *gone;
 	int			length = 0;
 
 	*path = NULL;
-	if (dag->sealed)
+	if (dag->sealed || dag->nsteps == 0)
 		return 0;
 
-	adjacency_from_edges(dag, &up);
-	adjacency_transpose(dag->nsteps, &up, &down);
+	adjacency_from_edges(dag, &unsorted);
+	adjacency_transpose(dag->nsteps, &unsorted, &down);
+	adjacency_transpose(dag->nsteps, &down, &up);
+	gone = (bool *) palloc0(sizeof(bool) * (Size) dag->nsteps);
+	peel(dag->nsteps, &up, &down, gone);
+	peel(dag->nsteps, &down, &up, gone);
+	for (int s = 0; s < dag->nsteps && length == 0; s++)
+	{
+		if (!gone[s])
+			length = shortest_cycle_through(dag->nsteps, &down, gone, s, path);
+	}
 
-	lowest = lowest_step_on_cycle(dag->nsteps, &down);
-	if (lowest >= 0)
-		length = shortest_cycle_through(dag->nsteps, &down, lowest, path);
-
+	pfree(gone);
+	adjacency_free(&unsorted);
 	adjacency_free(&up);
 	adjacency_free(&down);
 

@@ -58,22 +58,57 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+/* What becomes of an output. */
+typedef enum PublishFate
+{
+	PUBLISH_NEW,				/* its name is free */
+	PUBLISH_EXCHANGE,			/* the published table takes over its storage */
+	PUBLISH_REPLACE				/* it takes the published table's place */
+}			PublishFate;
+
+typedef struct PublishTask
+{
+	PublishOutput *output;
+	PublishFate fate;
+	Oid			old;			/* the published table; InvalidOid: there is none */
+	List	   *own;			/* of char *: the step's indexes on the old table */
+	List	   *pairs;			/* of TablePair *, with partitions; of one that replaces the tables
+								 * alone, and NIL where their columns do not correspond */
+	List	   *twins;			/* of IndexPair * */
+	List	   *declared;		/* of Oid: the step's indexes on one that replaces */
+	Replacement *replacement;
+} PublishTask;
+
+struct Publishing
+{
+	PublishRequest request;
+	List	   *tasks;			/* of PublishTask *, one for each output */
+	List	   *targets;		/* of Oid: tables that get new storage, with partitions */
+	List	   *dropped;		/* of Oid: indexes that go */
+	List	   *left;			/* of Oid: staged tables that stay behind, with partitions */
+	List	   *narrow;			/* of Oid: targets without a wide row, when it was looked */
+	TimestampTz shut_out;		/* when readers began to be held up; 0: they are not */
+	PublishObstacle obstacle;
+	const PublishOutput *stale;
+};
+
+/* ---- names ---- */
+
 /*
- * The table that stands where an output shall go: InvalidOid if the name is
- * free, and an error if it is not ours.
+ * Return the table that stands where an output shall go; InvalidOid if the name is free.  Raise an
+ * error if it is not the pipeline's.
  */
 static Oid
-publish_find_old(const PublishSet *set, Oid target, const char *process_name)
+publish_find_old(const PublishRequest * request, Oid target, const char *process_name)
 {
 	Oid			old = get_relname_relid(process_name, target);
 
 	if (OidIsValid(old) &&
-		old != catalog_output_relid(set->pipeline_id, set->target_schema,
-									process_name))
+		old != catalog_output_relid(request->pipeline_id, request->target_schema, process_name))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_TABLE),
 				 errmsg("relation \"%s.%s\" already exists and was not made by this pipeline",
-						set->target_schema, process_name),
+						request->target_schema, process_name),
 				 errhint("Rename that relation, or the step.")));
 	return old;
 }
@@ -187,165 +222,156 @@ publish_grant_defaults(Oid relid, Oid target)
 
 /* From here on readers are held up, or may be. */
 static void
-publish_start_clock(PublishSet *set)
+publish_start_clock(Publishing * publishing)
 {
-	if (set->shut_out == 0)
-		set->shut_out = GetCurrentTimestamp();
+	if (publishing->shut_out == 0)
+		publishing->shut_out = GetCurrentTimestamp();
 }
 
-/* Takes a lock if it is free, or is so soon; otherwise says which was not. */
-static PublishWait
-publish_wait_for(PublishSet *set, Oid relation, LOCKMODE mode, bool holding,
-				 Oid table, PublishObstacle *obstacle)
+static PublishResult
+publish_is_busy(Publishing * publishing, Oid relation, LOCKMODE mode, Oid table)
 {
-	PublishWait result = PUBLISH_BUSY;
-
-	if (ConditionalLockRelationOid(relation, mode))
-		return PUBLISH_LOCKED;
-	/* only for those that keep readers out: others can be had some time */
-	if (mode == AccessExclusiveLock && set->wait != NULL)
-	{
-		publish_start_clock(set);
-		result = set->wait(relation, mode, set->shut_out, holding);
-	}
-	if (result != PUBLISH_LOCKED)
-	{
-		obstacle->relation = relation;
-		obstacle->mode = mode;
-		obstacle->table = table;
-	}
-	return result;
-}
-
-static bool
-publish_lock(PublishSet *set, Oid relation, LOCKMODE mode, Oid table,
-			 PublishObstacle *obstacle)
-{
-	return publish_wait_for(set, relation, mode, true, table, obstacle) == PUBLISH_LOCKED;
+	publishing->obstacle.relation = relation;
+	publishing->obstacle.mode = mode;
+	publishing->obstacle.table = table;
+	return PUBLISH_BUSY;
 }
 
 /*
- * Keeps readers out of all tables that get new storage.  Where one of them is not
- * free all are given back; it is the first next time, so that it is waited for with
- * none of the others in hand.
+ * Take a lock if it is free, or is so soon; else note which was not.  table: the relation, or the
+ * table that it is a part of.  holding: there are others that keep readers out.
  */
-static PublishWait
-publish_lock_targets(PublishSet *set, PublishObstacle *obstacle)
+static PublishResult
+publish_wait_for(Publishing * publishing, Oid relation, LOCKMODE mode, bool holding, Oid table)
 {
-	PublishWait result = PUBLISH_LOCKED;
+	PublishResult result = PUBLISH_BUSY;
+
+	if (ConditionalLockRelationOid(relation, mode))
+		return PUBLISH_OK;
+	/* only for those that keep readers out: others can be had some time */
+	if (mode == AccessExclusiveLock && publishing->request.wait != NULL)
+	{
+		publish_start_clock(publishing);
+		result = publishing->request.wait(relation, mode, publishing->shut_out, holding);
+	}
+	if (result != PUBLISH_OK)
+		(void) publish_is_busy(publishing, relation, mode, table);
+	return result;
+}
+
+/* The same with others in hand: crossed is as good as busy. */
+static PublishResult
+publish_lock(Publishing * publishing, Oid relation, LOCKMODE mode, Oid table)
+{
+	return publish_wait_for(publishing, relation, mode, true, table) == PUBLISH_OK ?
+		PUBLISH_OK : PUBLISH_BUSY;
+}
+
+/*
+ * Keep readers out of all tables that get new storage.  Where one of them is not free all are given
+ * back; it is the first next time, so that it is waited for with none of the others in hand.
+ */
+static PublishResult
+publish_lock_targets(Publishing * publishing)
+{
+	PublishResult result = PUBLISH_OK;
 	int			nlocked = 0;
 	ListCell   *lc;
 
-	publish_start_clock(set);
-	foreach(lc, set->targets)
+	publish_start_clock(publishing);
+	foreach(lc, publishing->targets)
 	{
 		Oid			target = lfirst_oid(lc);
 
-		result = publish_wait_for(set, target, AccessExclusiveLock, nlocked > 0, target, obstacle);
-		if (result != PUBLISH_LOCKED)
+		result = publish_wait_for(publishing, target, AccessExclusiveLock, nlocked > 0, target);
+		if (result != PUBLISH_OK)
 			break;
 		nlocked++;
 	}
-	if (result == PUBLISH_LOCKED)
+	if (result == PUBLISH_OK)
 		return result;
 
 	for (int i = 0; i < nlocked; i++)
-		UnlockRelationOid(list_nth_oid(set->targets, i), AccessExclusiveLock);
-	set->targets = lcons_oid(obstacle->relation,
-							 list_delete_nth_cell(set->targets, nlocked));
+		UnlockRelationOid(list_nth_oid(publishing->targets, i), AccessExclusiveLock);
+	publishing->targets = lcons_oid(publishing->obstacle.relation,
+									list_delete_nth_cell(publishing->targets, nlocked));
 	return result;
 }
 
 /*
- * A heap with its TOAST table, which autovacuum goes to by itself.  The table first:
- * nobody else adds or drops anything of it then.  indexes: also these, which ALTER
- * INDEX changes without a lock on their table.  targets_check_locks counts on it
- * that no more is locked.
+ * Lock a heap with its TOAST table, which autovacuum goes to by itself.  The table first: nobody
+ * else adds or drops anything of it then.  indexes: also these, which ALTER INDEX changes without a
+ * lock on their table.  target_check counts on it that no more is locked.
  */
-static bool
-publish_lock_heap(PublishSet *set, Oid relid, LOCKMODE mode, bool indexes,
-				  PublishObstacle *obstacle)
+static PublishResult
+publish_lock_heap(Publishing * publishing, Oid relid, LOCKMODE mode, bool indexes)
 {
+	PublishResult result = publish_lock(publishing, relid, mode, relid);
 	Relation	relation;
-	Oid			toast;
 	List	   *parts = NIL;
 	ListCell   *lc;
 
-	if (!publish_lock(set, relid, mode, relid, obstacle))
-		return false;
+	if (result != PUBLISH_OK)
+		return result;
 	relation = try_relation_open(relid, NoLock);
-	if (relation == NULL)
-	{
-		obstacle->relation = obstacle->table = relid;	/* dropped since we looked */
-		return false;
-	}
+	if (relation == NULL)		/* dropped since we looked */
+		return publish_is_busy(publishing, relid, mode, relid);
 	if (indexes)
 		parts = RelationGetIndexList(relation);
-	toast = relation->rd_rel->reltoastrelid;
-	if (OidIsValid(toast))
-		parts = lappend_oid(parts, toast);
+	if (OidIsValid(relation->rd_rel->reltoastrelid))
+		parts = lappend_oid(parts, relation->rd_rel->reltoastrelid);
 	relation_close(relation, NoLock);
 
 	foreach(lc, parts)
 	{
-		if (!publish_lock(set, lfirst_oid(lc), mode, relid, obstacle))
-			return false;
+		result = publish_lock(publishing, lfirst_oid(lc), mode, relid);
+		if (result != PUBLISH_OK)
+			return result;
 	}
-	return true;
+	return PUBLISH_OK;
 }
 
-static bool
-publish_lock_tree(PublishSet *set, Oid relid, LOCKMODE mode, bool indexes,
-				  PublishObstacle *obstacle)
+/* The same with all partitions. */
+static PublishResult
+publish_lock_tree(Publishing * publishing, Oid relid, LOCKMODE mode, bool indexes)
 {
-	List	   *relids;
+	PublishResult result = publish_lock_heap(publishing, relid, mode, indexes);
 	ListCell   *lc;
 
-	if (!publish_lock_heap(set, relid, mode, indexes, obstacle))
-		return false;
-	relids = find_all_inheritors(relid, NoLock, NULL);
-	for_each_from(lc, relids, 1)
+	if (result != PUBLISH_OK)
+		return result;
+	for_each_from(lc, find_all_inheritors(relid, NoLock, NULL), 1)
 	{
-		if (!publish_lock_heap(set, lfirst_oid(lc), mode, indexes, obstacle))
-			return false;
+		result = publish_lock_heap(publishing, lfirst_oid(lc), mode, indexes);
+		if (result != PUBLISH_OK)
+			return result;
 	}
-	return true;
+	return PUBLISH_OK;
 }
 
 /*
- * Before the catalogs are written for nothing: is there anybody whom the last lock
- * would have to wait for?
+ * Before the catalogs are written for nothing: find out whether there is anybody whom the last lock
+ * would have to wait for.
  */
-static bool
-publish_probe(PublishSet *set, PublishObstacle *obstacle)
+static PublishResult
+publish_probe(Publishing * publishing)
 {
 	ListCell   *lc;
 
-	if (set->wait != NULL)
-		return true;			/* there is, and we are going to wait */
-	foreach(lc, set->targets)
+	if (publishing->request.wait != NULL)
+		return PUBLISH_OK;		/* there is, and we are going to wait */
+	foreach(lc, publishing->targets)
 	{
-		if (!publish_lock(set, lfirst_oid(lc), AccessExclusiveLock, lfirst_oid(lc), obstacle))
-			return false;
-		UnlockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+		Oid			target = lfirst_oid(lc);
+
+		if (publish_lock(publishing, target, AccessExclusiveLock, target) != PUBLISH_OK)
+			return PUBLISH_BUSY;
+		UnlockRelationOid(target, AccessExclusiveLock);
 	}
-	return true;
+	return PUBLISH_OK;
 }
 
 /* ---- one output ---- */
-
-/* What becomes of an output. */
-typedef struct PublishTask
-{
-	PublishOutput *output;
-	Oid			old;			/* InvalidOid: a new name */
-	List	   *own;			/* of char *: the step's indexes on the old table */
-	List	   *pairs;			/* of TablePair *; NIL: new, or replaced */
-	List	   *replaced;		/* of TablePair *: one, if its columns correspond */
-	List	   *twins;			/* of IndexPair * */
-	List	   *declared;		/* of Oid: the step's indexes on one that replaces */
-	Replacement *replacement;
-} PublishTask;
 
 /*
  * Storage that changes hands is no change that logical decoding sees.  The run was
@@ -365,13 +391,12 @@ publish_check_publications(Oid relid)
 }
 
 /*
- * Another table has to replace it: can it?  The columns of its partition key have been
- * looked at when the table was made.
+ * Check that the staged table can replace the published one.  The columns of its partition key have
+ * been looked at when the table was made.
  */
 static void
-publish_check_replaceable(PublishSet *set, PublishTask *task)
+publish_check_replaceable(const PublishTask *task)
 {
-	bool		partitioned;
 	ListCell   *lc;
 
 	foreach(lc, find_all_inheritors(task->old, NoLock, NULL))
@@ -379,82 +404,112 @@ publish_check_replaceable(PublishSet *set, PublishTask *task)
 		if (GetRelationPublications(lfirst_oid(lc)) != NIL)
 			publish_check_publications(lfirst_oid(lc));
 	}
-	task->own = catalog_output_indexes(set->pipeline_id, set->target_schema,
-									   task->output->process_name);
-	partitioned = get_rel_relkind(task->output->relid) == RELKIND_PARTITIONED_TABLE;
-	replace_check_table(task->old, task->replaced != NIL, partitioned, NIL, task->own);
+	replace_check_table(task->old, task->pairs != NIL,
+						get_rel_relkind(task->output->relid) == RELKIND_PARTITIONED_TABLE, NIL,
+						task->own);
 }
 
-/*
- * Looks at one output, with the locks that keep what it sees from changing.  False
- * where a lock was not free.
- */
-static bool
-publish_look(PublishSet *set, PublishTask *task, Oid target, PublishObstacle *obstacle)
+/* Drop and add columns of the published table, so that it can take over the storage. */
+static PublishResult
+publish_alter(Publishing * publishing, PublishTask *task)
+{
+	publish_start_clock(publishing);
+	if (publish_lock_tree(publishing, task->old, AccessExclusiveLock, true) != PUBLISH_OK)
+		return PUBLISH_BUSY;
+	table_shape_alter(task->old, task->output->relid);
+	if (table_shape_compare(task->old, task->output->relid, &task->pairs) != SHAPE_FITS)
+		elog(ERROR, "table \"%s\" does not fit after it was altered", task->output->process_name);
+	/* it may have got a TOAST table */
+	return publish_lock_tree(publishing, task->old, ShareUpdateExclusiveLock, true);
+}
+
+/* Find out what becomes of an output whose name is taken by a table of the pipeline's. */
+static PublishResult
+publish_look_at_old(Publishing * publishing, PublishTask *task, Oid target)
 {
 	const char *name = task->output->process_name;
-	ShapeFit	fit;
-	Oid			owner;
-
-	task->old = publish_find_old(set, target, name);
-	owner = OidIsValid(task->old) && names_relation_if_any(task->old) != NULL ?
-		relation_attrs_owner(task->old) : InvalidOid;
-	staging_check_table(set->staging, task->output->relid, name, owner);
-	if (!publish_lock_tree(set, task->output->relid, AccessExclusiveLock, false, obstacle))
-		return false;
-	/* once more: now nobody can change it */
-	staging_check_table(set->staging, task->output->relid, name, owner);
-	if (!OidIsValid(task->old))
-		return true;
+	PublishResult result;
 
 	/* no lock, not even a short one, on what has become another's */
-	obstacle->relation = obstacle->table = task->old;
-	obstacle->mode = ShareUpdateExclusiveLock;
-	if (names_relation_if_any(task->old) == NULL)
-		return false;			/* dropped since we looked */
+	if (names_relation_if_any(task->old) == NULL)	/* dropped since we looked */
+		return publish_is_busy(publishing, task->old, ShareUpdateExclusiveLock, task->old);
 	if (!COMPAT_CLASS_OWNERCHECK(task->old, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
-	if (!publish_lock_tree(set, task->old, ShareUpdateExclusiveLock, true, obstacle))
-		return false;
-	if (get_relname_relid(name, target) != task->old)
-		return false;			/* renamed or dropped since we looked */
+	result = publish_lock_tree(publishing, task->old, ShareUpdateExclusiveLock, true);
+	if (result != PUBLISH_OK)
+		return result;
+	if (get_relname_relid(name, target) != task->old)	/* renamed or dropped since we looked */
+		return publish_is_busy(publishing, task->old, ShareUpdateExclusiveLock, task->old);
 
-	fit = table_shape_compare(task->old, task->output->relid, &task->pairs);
-	if (fit == SHAPE_FITS)
-		return true;
-	if (fit == SHAPE_REPLACE)
+	task->own = catalog_output_indexes(publishing->request.pipeline_id,
+									   publishing->request.target_schema, name);
+	task->fate = PUBLISH_EXCHANGE;
+	switch (table_shape_compare(task->old, task->output->relid, &task->pairs))
 	{
-		task->replaced = task->pairs;
-		task->pairs = NIL;
-		publish_check_replaceable(set, task);
-		return true;
+		case SHAPE_FITS:
+			return PUBLISH_OK;
+		case SHAPE_ALTER:
+			return publish_alter(publishing, task);
+		case SHAPE_REPLACE:
+			task->fate = PUBLISH_REPLACE;
+			publish_check_replaceable(task);
+			return PUBLISH_OK;
 	}
-	publish_start_clock(set);
-	if (!publish_lock_tree(set, task->old, AccessExclusiveLock, true, obstacle))
-		return false;
-	table_shape_alter(task->old, task->output->relid);
-	fit = table_shape_compare(task->old, task->output->relid, &task->pairs);
-	if (fit != SHAPE_FITS)
-		elog(ERROR, "table \"%s\" does not fit after it was altered", name);
-	/* it may have got a TOAST table */
-	return publish_lock_tree(set, task->old, ShareUpdateExclusiveLock, true, obstacle);
+	pg_unreachable();
+}
+
+/* Look at one output, with the locks that keep what is seen from changing. */
+static PublishResult
+publish_look(Publishing * publishing, PublishTask *task, Oid target)
+{
+	const		PublishRequest *request = &publishing->request;
+	const char *name = task->output->process_name;
+	Oid			owner;
+
+	task->old = publish_find_old(request, target, name);
+	owner = OidIsValid(task->old) && names_relation_if_any(task->old) != NULL ?
+		relation_attrs_owner(task->old) : InvalidOid;
+	staging_check_table(request->staging, task->output->relid, name, owner);
+	if (publish_lock_tree(publishing, task->output->relid, AccessExclusiveLock,
+						  false) != PUBLISH_OK)
+		return PUBLISH_BUSY;
+	/* once more: now nobody can change it */
+	staging_check_table(request->staging, task->output->relid, name, owner);
+	return OidIsValid(task->old) ? publish_look_at_old(publishing, task, target) : PUBLISH_OK;
 }
 
 /*
- * Is all that people have added to the published table there?  False where the
- * staged one has to catch up.
+ * Return true if the staged table has all indexes and constraints of the published one; where it
+ * replaces that, also no others.  Pairs the indexes.
  */
 static bool
-publish_pair(PublishSet *set, PublishTask *task, PublishObstacle *obstacle)
+publish_is_up_to_date(PublishTask *task)
 {
+	bool		replaces = task->fate == PUBLISH_REPLACE;
 	Oid			missing;
 	ListCell   *lc;
 
-	task->own = catalog_output_indexes(set->pipeline_id, set->target_schema,
-									   task->output->process_name);
-	task->twins = index_match_pair(task->pairs, task->own, false, &missing);
+	if (task->pairs == NIL)
+		return true;
+	task->twins = index_match_pair(task->pairs, task->own, replaces, &missing);
 	if (OidIsValid(missing))
-		obstacle->stale = task->output;
+		return false;
+	foreach(lc, task->pairs)
+	{
+		TablePair  *pair = lfirst(lc);
+
+		if (!copy_constraints_are_complete(pair->published, pair->staged, replaces))
+			return false;
+	}
+	return true;
+}
+
+/* Note which relations of a table that takes over storage are changed, dropped and left. */
+static void
+publish_plan_exchange(Publishing * publishing, const PublishTask *task)
+{
+	ListCell   *lc;
+
 	foreach(lc, task->pairs)
 	{
 		TablePair  *pair = lfirst(lc);
@@ -465,35 +520,24 @@ publish_pair(PublishSet *set, PublishTask *task, PublishObstacle *obstacle)
 			publish_check_publications(task->old);
 			publish_check_publications(pair->published);
 		}
-		if (!copy_constraints_are_complete(pair->published, pair->staged, false))
-			obstacle->stale = task->output;
-		set->targets = lappend_oid(set->targets, pair->published);
-		set->left = lappend_oid(set->left, pair->staged);
+		publishing->targets = lappend_oid(publishing->targets, pair->published);
+		publishing->left = lappend_oid(publishing->left, pair->staged);
 	}
 	foreach(lc, task->twins)
 	{
 		IndexPair  *twin = lfirst(lc);
 
 		if (!OidIsValid(twin->staged) && !get_rel_relispartition(twin->published))
-			set->dropped = lappend_oid(set->dropped, twin->published);
+			publishing->dropped = lappend_oid(publishing->dropped, twin->published);
 	}
-	return obstacle->stale == NULL;
 }
 
-/*
- * The same where another table replaces the published one: that has to be all that
- * this is, and nothing else.
- */
-static bool
-publish_pair_replaced(PublishTask *task, PublishObstacle *obstacle)
+/* Note which indexes of a table that replaces another one the step has asked for. */
+static void
+publish_plan_replacement(PublishTask *task)
 {
-	TablePair  *pair = linitial(task->replaced);
-	Oid			missing;
 	ListCell   *lc;
 
-	task->twins = index_match_pair(task->replaced, task->own, true, &missing);
-	if (OidIsValid(missing) || !copy_constraints_are_complete(pair->published, pair->staged, true))
-		obstacle->stale = task->output;
 	foreach(lc, task->twins)
 	{
 		IndexPair  *twin = lfirst(lc);
@@ -503,29 +547,36 @@ publish_pair_replaced(PublishTask *task, PublishObstacle *obstacle)
 			 names_contain(task->own, names_relation(twin->published))))
 			task->declared = lappend_oid(task->declared, twin->staged);
 	}
-	return obstacle->stale == NULL;
 }
 
-/* The names of the indexes that the step has asked for, now that all is in place. */
+/* Return the names of all indexes of a table. */
+static List *
+publish_all_indexes(Oid relid)
+{
+	Relation	relation = table_open(relid, NoLock);
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(relation))
+		names = lappend(names, names_relation(lfirst_oid(lc)));
+	table_close(relation, NoLock);
+	return names;
+}
+
+/* Return the names of the indexes that the step has asked for, now that all is in place. */
 static List *
 publish_own_indexes(const PublishTask *task)
 {
 	List	   *names = NIL;
 	ListCell   *lc;
 
-	if (task->replaced != NIL)
+	/* the staged table has none but these, unless it has got those of the published one */
+	if (task->pairs == NIL)
+		return publish_all_indexes(task->output->relid);
+	if (task->fate == PUBLISH_REPLACE)
 	{
 		foreach(lc, task->declared)
 			names = lappend(names, names_relation(lfirst_oid(lc)));
-		return names;
-	}
-	if (task->pairs == NIL)
-	{
-		Relation	relation = table_open(task->output->relid, NoLock);
-
-		foreach(lc, RelationGetIndexList(relation))
-			names = lappend(names, names_relation(lfirst_oid(lc)));
-		table_close(relation, NoLock);
 		return names;
 	}
 	foreach(lc, task->twins)
@@ -542,22 +593,21 @@ publish_own_indexes(const PublishTask *task)
 }
 
 static void
-publish_register(const PublishSet *set, const PublishTask *task)
+publish_register(const PublishRequest * request, const PublishTask *task)
 {
 	OutputRow	row = {0};
 
 	row.process_name = task->output->process_name;
-	row.relid = task->pairs != NIL ? task->old : task->output->relid;
+	row.relid = task->fate == PUBLISH_EXCHANGE ? task->old : task->output->relid;
 	row.count_rows = task->output->count_rows;
 	row.table_size = task->output->table_size;
 	row.index_names = publish_own_indexes(task);
-	catalog_register_output(set->pipeline_id, set->target_schema,
-							set->run_id, &row);
+	catalog_register_output(request->pipeline_id, request->target_schema, request->run_id, &row);
 }
 
 /* ---- the whole ---- */
 
-/* New tables, and those that replace others, move into the target schema. */
+/* Move new tables, and those that replace others, into the target schema. */
 static void
 publish_move_new(List *tasks, Oid target)
 {
@@ -570,10 +620,10 @@ publish_move_new(List *tasks, Oid target)
 		PublishTask *task = lfirst(lc);
 		ObjectAddress object;
 
-		if (task->pairs != NIL || !OidIsValid(task->old))
+		if (task->fate != PUBLISH_REPLACE)
 			continue;
 		task->replacement = replace_table_prepare(task->old, task->output->relid,
-												  task->replaced != NIL, task->twins, task->own);
+												  task->pairs != NIL, task->twins, task->own);
 		ObjectAddressSet(object, RelationRelationId, task->old);
 		add_exact_object_address(&object, replaced);
 	}
@@ -584,11 +634,11 @@ publish_move_new(List *tasks, Oid target)
 	{
 		PublishTask *task = lfirst(lc);
 
-		if (task->pairs != NIL)
+		if (task->fate == PUBLISH_EXCHANGE)
 			continue;
 		publish_move(task->output->relid, target, moved);
 		CommandCounterIncrement();
-		if (!OidIsValid(task->old))
+		if (task->fate == PUBLISH_NEW)
 			publish_grant_defaults(task->output->relid, target);
 	}
 	CommandCounterIncrement();
@@ -601,150 +651,163 @@ publish_move_new(List *tasks, Oid target)
 	free_object_addresses(replaced);
 }
 
-bool
-publish_prepare(PublishSet *set, PublishObstacle *obstacle)
+Publishing *
+publish_begin(const PublishRequest * request)
 {
-	Oid			target = get_namespace_oid(set->target_schema, false);
+	Publishing *publishing = palloc0(sizeof(Publishing));
+
+	publishing->request = *request;
+	return publishing;
+}
+
+PublishObstacle
+publish_obstacle(const Publishing * publishing)
+{
+	return publishing->obstacle;
+}
+
+List *
+publish_left(const Publishing * publishing)
+{
+	return publishing->left;
+}
+
+PublishResult
+publish_prepare(Publishing * publishing)
+{
+	const		PublishRequest *request = &publishing->request;
+	Oid			target = get_namespace_oid(request->target_schema, false);
 	AclResult	aclresult = COMPAT_NAMESPACE_ACLCHECK(target, GetUserId(), ACL_CREATE);
 	ListCell   *lc;
 
-	memset(obstacle, 0, sizeof(*obstacle));
-	set->tasks = set->targets = set->dropped = set->left = set->narrow = NIL;
-	set->shut_out = 0;
 	if (aclresult != ACLCHECK_OK)
-		aclcheck_error(aclresult, OBJECT_SCHEMA, set->target_schema);
+		aclcheck_error(aclresult, OBJECT_SCHEMA, request->target_schema);
 
-	foreach(lc, set->outputs)
+	foreach(lc, request->outputs)
 	{
 		PublishTask *task = palloc0(sizeof(PublishTask));
 
 		task->output = lfirst(lc);
-		set->tasks = lappend(set->tasks, task);
-		if (!publish_look(set, task, target, obstacle))
-			return false;
+		publishing->tasks = lappend(publishing->tasks, task);
+		if (publish_look(publishing, task, target) != PUBLISH_OK)
+			return PUBLISH_BUSY;
 	}
-	memset(obstacle, 0, sizeof(*obstacle));
-	foreach(lc, set->tasks)
+	foreach(lc, publishing->tasks)
 	{
 		PublishTask *task = lfirst(lc);
 
-		if (task->pairs != NIL && !publish_pair(set, task, obstacle))
-			return false;
-		if (task->replaced != NIL && !publish_pair_replaced(task, obstacle))
-			return false;
+		if (!publish_is_up_to_date(task))
+		{
+			publishing->stale = task->output;
+			return PUBLISH_STALE;
+		}
+		if (task->fate == PUBLISH_EXCHANGE)
+			publish_plan_exchange(publishing, task);
+		else if (task->fate == PUBLISH_REPLACE)
+			publish_plan_replacement(task);
 	}
-	return publish_probe(set, obstacle);
+	return publish_probe(publishing);
 }
 
-/* Readers of tables that are replaced are locked out. */
-static bool
-publish_lock_replaced(PublishSet *set, PublishObstacle *obstacle)
+/* Return the tables that foreign keys lead to which ALTER TABLE makes again: of Oid. */
+static List *
+publish_key_tables(const PublishTask *task)
+{
+	if (task->fate != PUBLISH_REPLACE || task->pairs == NIL)
+		return NIL;
+	return foreign_key_others(foreign_key_list_own(task->old), task->pairs);
+}
+
+/* Lock readers of tables that are replaced out. */
+static PublishResult
+publish_lock_replaced(Publishing * publishing)
 {
 	ListCell   *lc;
 
-	foreach(lc, set->tasks)
+	foreach(lc, publishing->tasks)
 	{
 		PublishTask *task = lfirst(lc);
 		ListCell   *lc2;
 
-		if (task->pairs != NIL || !OidIsValid(task->old))
+		if (task->fate != PUBLISH_REPLACE)
 			continue;
-		publish_start_clock(set);
-		if (!publish_lock_tree(set, task->old, AccessExclusiveLock, true, obstacle))
-			return false;
+		publish_start_clock(publishing);
+		if (publish_lock_tree(publishing, task->old, AccessExclusiveLock, true) != PUBLISH_OK)
+			return PUBLISH_BUSY;
 		/* a view needs no lock that was held up */
 		dependants_check_table(task->old);
-		if (task->replaced == NIL)
-			continue;
 		/* to drop a foreign key is to drop the triggers of the table that it refers to */
-		foreach(lc2, foreign_key_others(foreign_key_list_own(task->old), task->replaced))
+		foreach(lc2, publish_key_tables(task))
 		{
-			if (!publish_lock(set, lfirst_oid(lc2), AccessExclusiveLock, lfirst_oid(lc2), obstacle))
-				return false;
+			Oid			other = lfirst_oid(lc2);
+
+			if (publish_lock(publishing, other, AccessExclusiveLock, other) != PUBLISH_OK)
+				return PUBLISH_BUSY;
 		}
 	}
-	return true;
+	return PUBLISH_OK;
 }
 
-bool
-publish_verify(PublishSet *set, PublishObstacle *obstacle)
+PublishResult
+publish_verify(Publishing * publishing)
 {
 	List	   *pairs = NIL;
 	List	   *others = NIL;
 	List	   *keys;
 	ListCell   *lc;
 
-	foreach(lc, set->tasks)
+	foreach(lc, publishing->tasks)
 	{
 		PublishTask *task = lfirst(lc);
 
 		pairs = list_concat(pairs, task->pairs);
-		pairs = list_concat(pairs, task->replaced);
 		/* ALTER TABLE adds the keys of those that are replaced: it wants these locks */
-		if (task->replaced != NIL)
-			others = list_concat_unique_oid(others,
-											foreign_key_others(foreign_key_list_own(task->old),
-															   task->replaced));
+		others = list_concat_unique_oid(others, publish_key_tables(task));
 	}
 	keys = foreign_key_list(pairs);
 	others = list_concat_unique_oid(others, foreign_key_others(keys, pairs));
 	foreach(lc, others)
 	{
-		if (!publish_lock(set, lfirst_oid(lc), ShareRowExclusiveLock, lfirst_oid(lc), obstacle))
-			return false;
+		Oid			other = lfirst_oid(lc);
+
+		if (publish_lock(publishing, other, ShareRowExclusiveLock, other) != PUBLISH_OK)
+			return PUBLISH_BUSY;
 	}
 	if (keys != NIL)
 	{
 		foreign_key_verify(keys, pairs);
-		if (!publish_probe(set, obstacle))
-			return false;
+		if (publish_probe(publishing) != PUBLISH_OK)
+			return PUBLISH_BUSY;
 	}
-	return publish_lock_replaced(set, obstacle);
+	return publish_lock_replaced(publishing);
 }
 
 void
-publish_exchange(PublishSet *set)
+publish_exchange(Publishing * publishing)
 {
 	ListCell   *lc;
 
-	publish_move_new(set->tasks, get_namespace_oid(set->target_schema, false));
-	foreach(lc, set->tasks)
+	publish_move_new(publishing->tasks,
+					 get_namespace_oid(publishing->request.target_schema, false));
+	foreach(lc, publishing->tasks)
 	{
 		PublishTask *task = lfirst(lc);
 
-		if (task->pairs != NIL)
-			set->narrow = list_concat(set->narrow, swap_storage(task->pairs, task->twins));
-		publish_register(set, task);
+		if (task->fate == PUBLISH_EXCHANGE)
+			publishing->narrow = list_concat(publishing->narrow,
+											 swap_storage(task->pairs, task->twins));
+		publish_register(&publishing->request, task);
 	}
 }
 
-bool
-publish_finish(PublishSet *set, PublishObstacle *obstacle)
+/* Drop the indexes that go. */
+static void
+publish_drop_indexes(const List *indexes)
 {
-	ObjectAddresses *dropped;
-	PublishWait result;
+	ObjectAddresses *dropped = new_object_addresses();
 	ListCell   *lc;
 
-	/* in vain only until there is no time left */
-	do
-		result = publish_lock_targets(set, obstacle);
-	while (result == PUBLISH_CROSSED);
-	if (result != PUBLISH_LOCKED)
-		return false;
-	foreach(lc, set->narrow)
-	{
-		if (!swap_is_narrow(lfirst_oid(lc)))
-		{
-			obstacle->relation = obstacle->table = lfirst_oid(lc);
-			obstacle->mode = AccessExclusiveLock;
-			return false;		/* there is a wide row since: begin again */
-		}
-	}
-
-	dropped = new_object_addresses();
-	foreach(lc, set->targets)
-		swap_shut_out(lfirst_oid(lc));
-	foreach(lc, set->dropped)
+	foreach(lc, indexes)
 	{
 		ObjectAddress object;
 
@@ -753,25 +816,50 @@ publish_finish(PublishSet *set, PublishObstacle *obstacle)
 	}
 	performMultipleDeletions(dropped, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
 	free_object_addresses(dropped);
-	return true;
 }
 
-void
-publish_catch_up(const PublishSet *set, const PublishOutput *output)
+PublishResult
+publish_finish(Publishing * publishing)
 {
-	Oid			published = catalog_published(set->pipeline_id,
-											  set->target_schema,
+	PublishResult result;
+	ListCell   *lc;
+
+	/* in vain only until there is no time left */
+	do
+		result = publish_lock_targets(publishing);
+	while (result == PUBLISH_CROSSED);
+	if (result != PUBLISH_OK)
+		return result;
+	foreach(lc, publishing->narrow)
+	{
+		Oid			target = lfirst_oid(lc);
+
+		if (!swap_is_narrow(target))	/* there is a wide row since: begin again */
+			return publish_is_busy(publishing, target, AccessExclusiveLock, target);
+	}
+	foreach(lc, publishing->targets)
+		swap_shut_out(lfirst_oid(lc));
+	publish_drop_indexes(publishing->dropped);
+	return PUBLISH_OK;
+}
+
+const char *
+publish_catch_up(const Publishing * publishing)
+{
+	const		PublishRequest *request = &publishing->request;
+	const PublishOutput *output = publishing->stale;
+	Oid			published = catalog_published(request->pipeline_id, request->target_schema,
 											  output->process_name);
 
 	if (!OidIsValid(published))
-		return;
+		return output->process_name;
 	LockRelationOid(output->relid, AccessExclusiveLock);
 	(void) find_all_inheritors(output->relid, AccessExclusiveLock, NULL);
-	staging_check_table(set->staging, output->relid, output->process_name,
+	staging_check_table(request->staging, output->relid, output->process_name,
 						relation_attrs_owner(published));
 	copy_constraints(published, output->relid);
 	index_match_build(published, output->relid,
-					  catalog_output_indexes(set->pipeline_id,
-											 set->target_schema,
+					  catalog_output_indexes(request->pipeline_id, request->target_schema,
 											 output->process_name));
+	return output->process_name;
 }

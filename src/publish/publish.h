@@ -22,16 +22,17 @@ typedef struct PublishOutput
 	int64		table_size;
 } PublishOutput;
 
-/* What became of waiting for a lock. */
-typedef enum PublishWait
+/* What became of a step of publishing, or of waiting for a lock. */
+typedef enum PublishResult
 {
-	PUBLISH_LOCKED,
-	PUBLISH_CROSSED,			/* who has it waits for one that we have */
-	PUBLISH_BUSY				/* it was not free in time */
-} PublishWait;
+	PUBLISH_OK,
+	PUBLISH_BUSY,				/* a lock was not free: publish_obstacle */
+	PUBLISH_CROSSED,			/* who has the lock waits for one that we have */
+	PUBLISH_STALE				/* people have added something: publish_catch_up */
+}			PublishResult;
 
-/* What is to be published, and what was prepared for it in this transaction. */
-typedef struct PublishSet
+/* What is to be published. */
+typedef struct PublishRequest
 {
 	int32		pipeline_id;
 	int64		run_id;
@@ -40,73 +41,72 @@ typedef struct PublishSet
 	List	   *outputs;		/* of PublishOutput * */
 
 	/*
-	 * Waits a little for a lock that is not free; since: when readers began to be held up;
-	 * holding: there are others that keep readers out.  NULL: nothing is waited for.
+	 * Wait a little for a lock that is not free; since: when readers began to be held up; holding:
+	 * there are others that keep readers out.  Returns anything but PUBLISH_STALE.  NULL: nothing
+	 * is waited for.
 	 */
-	PublishWait (*wait) (Oid relation, LOCKMODE mode, TimestampTz since, bool holding);
+				PublishResult(*wait) (Oid relation, LOCKMODE mode, TimestampTz since, bool holding);
+}			PublishRequest;
 
-	/* filled by publish_prepare */
-	List	   *tasks;			/* private: of PublishTask *, one for each output */
-	List	   *targets;		/* of Oid: tables that get new storage, with partitions */
-	List	   *dropped;		/* of Oid: indexes that go */
-	List	   *left;			/* of Oid: staged tables that stay behind, with partitions */
-	List	   *narrow;			/* of Oid: targets without a wide row, when it was looked */
-	TimestampTz shut_out;		/* when readers began to be held up; 0: they are not */
-} PublishSet;
-
-/* Why it cannot be done now. */
+/* A lock that was not free. */
 typedef struct PublishObstacle
 {
-	Oid			relation;		/* whose lock was not free; or Invalid */
+	Oid			relation;
 	LOCKMODE	mode;
 	Oid			table;			/* that relation, or the table that it is a part of */
-	PublishOutput *stale;		/* publish_catch_up must be called for it; or NULL */
 } PublishObstacle;
 
+typedef struct Publishing Publishing;
+
 /*
- * Publishing takes four calls in the current transaction, as the current user (the
- * pipeline's owner): a new name appears in the target schema; a table that the
- * registry of outputs has takes over the storage of the run's, or is replaced by
- * it where the two do not fit; the registry is brought up to date.
+ * Publishing takes four steps in the current transaction, as the current user (the pipeline's
+ * owner): a new name appears in the target schema; a table that the registry of outputs has takes
+ * over the storage of the run's, or is replaced by it where the two do not fit; the registry is
+ * brought up to date.
  *
- * They return false where a lock was not free, or where people have added an
- * index or a constraint to a table since the step looked: then the caller must
- * abort the transaction, see to the obstacle, and may try again.
- *
- * publish_prepare looks at the outputs, and locks them against DDL.  Raises
- * duplicate_table where a name is taken by a table that is not the pipeline's,
- * dependent_objects_still_exist where something depends on a table or a column that
- * would have to go, insufficient_privilege where the table belongs to another role,
- * what staging_check_table raises where a staged table has been changed, and
- * feature_not_supported where one would be replaced that has something that the
- * other cannot have (replace_check_table).
+ * Where a step does not return PUBLISH_OK the caller aborts the transaction, sees to what is in the
+ * way, and may begin again.  What is palloc'd here is in the memory context that was current at
+ * publish_begin, and outlives the transaction if that does.
  */
-extern bool publish_prepare(PublishSet *set, PublishObstacle *obstacle);
+extern Publishing * publish_begin(const PublishRequest * request);
 
 /*
- * publish_verify makes sure that foreign keys from and to the tables hold.  Where
- * there are any this reads tables, and takes its time; signals may end it.  Raises
- * what foreign_key_verify does.  Then readers of tables that are replaced are locked
- * out.
+ * Look at the outputs, and lock them against DDL.  Raises duplicate_table where a name is taken by
+ * a table that is not the pipeline's, dependent_objects_still_exist where something depends on a
+ * table or a column that would have to go, insufficient_privilege where the table belongs to
+ * another role, what staging_check_table raises where a staged table has been changed, and
+ * feature_not_supported where one would be replaced that has something that the other cannot have
+ * (replace_check_table).
  */
-extern bool publish_verify(PublishSet *set, PublishObstacle *obstacle);
+extern PublishResult publish_prepare(Publishing * publishing);
 
 /*
- * publish_exchange changes the catalogs, while readers and writers are still there
- * (but for those of tables that are replaced).  Raises what replace_table_finish does.
+ * Make sure that foreign keys from and to the tables hold.  Where there are any this reads tables,
+ * and takes its time; signals may end it.  Raises what foreign_key_verify does.  Then readers of
+ * tables that are replaced are locked out.
  */
-extern void publish_exchange(PublishSet *set);
+extern PublishResult publish_verify(Publishing * publishing);
 
 /*
- * publish_finish keeps readers out, and does the rest.  The caller commits at once.
+ * Change the catalogs, while readers and writers are still there (but for those of tables that are
+ * replaced).  Raises what replace_table_finish does.
  */
-extern bool publish_finish(PublishSet *set, PublishObstacle *obstacle);
+extern void publish_exchange(Publishing * publishing);
+
+/* Keep readers out, and do the rest.  The caller commits at once. */
+extern PublishResult publish_finish(Publishing * publishing);
+
+/* Return what was in the way, after PUBLISH_BUSY. */
+extern PublishObstacle publish_obstacle(const Publishing * publishing);
+
+/* Return the staged tables that stay behind, with their partitions: of Oid. */
+extern List *publish_left(const Publishing * publishing);
 
 /*
- * Builds on a staged table what people have added to the published one
- * meanwhile.  In the current transaction, which the caller commits.  Raises what
- * copy_constraints and index_match_build do.
+ * After PUBLISH_STALE, in a transaction of its own, which the caller commits: build on the staged
+ * table what people have added to the published one meanwhile.  Returns the name of the step.
+ * Raises what copy_constraints and index_match_build do.
  */
-extern void publish_catch_up(const PublishSet *set, const PublishOutput *output);
+extern const char *publish_catch_up(const Publishing * publishing);
 
 #endif							/* ETL_PUBLISH_H */

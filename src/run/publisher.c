@@ -75,41 +75,22 @@ publisher_outputs(RunState *run)
 	return outputs;
 }
 
-/*
- * People have added an index or a constraint to a published table since the step
- * looked: the run's table gets it, too, in a transaction of its own.
- */
+/* See to it that nothing is left in staging but what was left there on purpose. */
 static void
-publisher_catch_up(RunState *run, const PublishSet *set,
-				   const PublishObstacle *obstacle)
+publisher_leave_staging(RunState *run, const List *left)
 {
-	if (obstacle->stale == NULL)
-		return;
-	AbortOutOfAnyTransaction();
-	run_state_begin(run);
-	run_state_allow_interrupts();
-	publish_catch_up(set, obstacle->stale);
-	run_state_forbid_interrupts();
-	run_state_commit(run);
-}
-
-/* What is left in staging is only what was left there on purpose. */
-static void
-publisher_leave_staging(RunState *run, const PublishSet *set)
-{
-	run->staging_left = set->left != NIL;
+	run->staging_left = left != NIL;
 	if (run->staging_left)
-		staging_check_strays(run->staging, set->left);
+		staging_check_strays(run->staging, left);
 	else
 		staging_drop_empty(run->staging);
 }
 
 /*
- * Who has the lock may be about to want one that we hold.  That shows within the time
- * that a session takes to get to its next statement; who does not wait for us by then
- * is waited for.
+ * Wait for a lock.  A session that has it may want one that we hold as soon as it gets to its next
+ * statement, so it is watched for that long; one that does not wait for us by then is waited for.
  */
-static PublishWait
+static PublishResult
 publisher_wait_for_lock(Oid relation, LOCKMODE mode, TimestampTz since, bool holding)
 {
 	TimestampTz until = TimestampTzPlusMilliseconds(since,
@@ -120,32 +101,24 @@ publisher_wait_for_lock(Oid relation, LOCKMODE mode, TimestampTz since, bool hol
 	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until)) > 0)
 	{
 		if (!holding || nap > PUBLISH_NAP_MAX_MS)
-			return run_state_lock(relation, mode, left) ? PUBLISH_LOCKED : PUBLISH_BUSY;
+			return run_state_lock(relation, mode, left) ? PUBLISH_OK : PUBLISH_BUSY;
 		if (lock_table_is_crossed(lock_table_read(), relation, mode))
 			return PUBLISH_CROSSED;
 		run_state_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Min(nap, left)));
 		if (ConditionalLockRelationOid(relation, mode))
-			return PUBLISH_LOCKED;
+			return PUBLISH_OK;
 		nap *= 2;
 	}
 	return PUBLISH_BUSY;
 }
 
 /*
- * One try.  Returns true when the run is published and its row says SUCCESS; else
- * obstacle says why not.
+ * Drop the tables that are not kept, and that somebody was reading when they should go.  Returns
+ * false where somebody still is.
  */
 static bool
-publisher_try_publish(RunState *run, bool patient, PublishObstacle *obstacle)
+publisher_drop_unkept(RunState *run, PublishObstacle *obstacle)
 {
-	PublishSet	set = {0};
-	bool		verified;
-
-	run_state_begin(run);
-	memset(obstacle, 0, sizeof(*obstacle));
-	(void) staging_name(run->staging);	/* raises the error where it is gone */
-
-	/* tables that are not kept, and that somebody was reading when they should go */
 	for (int i = 0; i < run->graph->nsteps; i++)
 	{
 		RunStep    *rs = &run->steps[i];
@@ -158,30 +131,56 @@ publisher_try_publish(RunState *run, bool patient, PublishObstacle *obstacle)
 			return false;
 		}
 	}
-	set.pipeline_id = run->pipeline->id;
-	set.run_id = run->run_id;
-	set.target_schema = run->pipeline->target_schema;
-	set.staging = run->staging;
-	set.outputs = publisher_outputs(run);
-	if (patient)
-		set.wait = publisher_wait_for_lock;
-	if (!publish_prepare(&set, obstacle))
-	{
-		publisher_catch_up(run, &set, obstacle);
-		return false;
-	}
-	run_state_allow_interrupts();
-	verified = publish_verify(&set, obstacle);
-	run_state_forbid_interrupts();
-	if (!verified)
-		return false;
-	publish_exchange(&set);
-	publisher_leave_staging(run, &set);
-	catalog_end_run(run->run_id, ETL_RUN_SUCCESS, NULL, resume_spans_instants(run));
-	if (!publish_finish(&set, obstacle))
-		return false;
-	run_state_commit_early(run);
 	return true;
+}
+
+/* The steps of publish.c, in the transaction that ends with the run's SUCCESS. */
+static PublishResult
+publisher_publish(RunState *run, Publishing * publishing)
+{
+	PublishResult result = publish_prepare(publishing);
+
+	if (result != PUBLISH_OK)
+		return result;
+	run_state_allow_interrupts();
+	result = publish_verify(publishing);
+	run_state_forbid_interrupts();
+	if (result != PUBLISH_OK)
+		return result;
+	publish_exchange(publishing);
+	publisher_leave_staging(run, publish_left(publishing));
+	catalog_end_run(run->run_id, ETL_RUN_SUCCESS, NULL, resume_spans_instants(run));
+	result = publish_finish(publishing);
+	if (result == PUBLISH_OK)
+		run_state_commit_early(run);
+	return result;
+}
+
+/*
+ * Try once.  PUBLISH_OK: the run is published, and its row says SUCCESS.  Else the transaction is
+ * still there; after PUBLISH_BUSY *obstacle is what was in the way.  wait: see PublishRequest.
+ */
+static PublishResult
+publisher_try(RunState *run, bool patient, Publishing * *publishing, PublishObstacle *obstacle)
+{
+	PublishRequest request = {
+		.pipeline_id = run->pipeline->id,
+		.run_id = run->run_id,
+		.target_schema = run->pipeline->target_schema,
+		.staging = run->staging,
+		.wait = patient ? publisher_wait_for_lock : NULL
+	};
+	PublishResult result;
+
+	run_state_begin(run);
+	(void) staging_name(run->staging);	/* raises the error where it is gone */
+	if (!publisher_drop_unkept(run, obstacle))
+		return PUBLISH_BUSY;
+	request.outputs = publisher_outputs(run);
+	*publishing = publish_begin(&request);
+	result = publisher_publish(run, *publishing);
+	*obstacle = publish_obstacle(*publishing);
+	return result;
 }
 
 /*
@@ -266,19 +265,97 @@ publisher_check_publish_timeout(RunState *run, TimestampTz since,
 					  "Let that end, or raise etl_framework.publish_timeout.");
 }
 
+/*
+ * What people have added to a published table since the step looked, the run's table gets, too, in
+ * a transaction of its own.  times: how often that has been so.
+ */
+static void
+publisher_catch_up(RunState *run, const Publishing * publishing, int times)
+{
+	const char *step;
+
+	AbortOutOfAnyTransaction();
+	run_state_begin(run);
+	run_state_allow_interrupts();
+	step = publish_catch_up(publishing);
+	run_state_forbid_interrupts();
+	run_state_commit(run);
+	if (times >= PUBLISH_CATCH_UPS)
+		run_state_give_up(run, ETL_RUN_FAILED, ERRCODE_OBJECT_IN_USE,
+						  psprintf("run " INT64_FORMAT " of pipeline \"%s\" could not be published: table \"%s\" is being altered again and again",
+								   run->run_id, run->pipeline->name, step),
+						  psprintf("Each of %d tries has found a new index or constraint.",
+								   PUBLISH_CATCH_UPS),
+						  "Let that end, and go on with etl.resume.");
+}
+
+/* How the tries go on, one after another. */
+typedef enum PublisherMood
+{
+	PUBLISHER_HASTY,			/* takes locks that are free, and is soon back */
+	PUBLISHER_PATIENT,			/* waits a moment for locks, and longer between tries */
+	PUBLISHER_STUCK				/* the same, and does something about who is in the way */
+}			PublisherMood;
+
+typedef struct Publisher
+{
+	TimestampTz since;			/* the first try */
+	int			pause_ms;		/* after the next one */
+	int			catch_ups;
+	bool		told;			/* the caller, that publishing waits */
+}			Publisher;
+
+static PublisherMood
+publisher_mood(const Publisher * publisher)
+{
+	if (publisher->pause_ms < PUBLISH_PATIENT_FROM_MS)
+		return PUBLISHER_HASTY;
+	return publisher->pause_ms < PUBLISH_RETRY_MAX_MS ? PUBLISHER_PATIENT : PUBLISHER_STUCK;
+}
+
+/*
+ * See to what is in the way, and end the transaction.  Returns for how many milliseconds to wait
+ * before the next try.
+ */
+static int
+publisher_face(RunState *run, Publisher * publisher, const PublishObstacle *obstacle)
+{
+	bool		stuck = publisher_mood(publisher) == PUBLISHER_STUCK;
+	int			pause = publisher->pause_ms;
+
+	publisher_check_blocker(run, obstacle);
+	publisher_check_publish_timeout(run, publisher->since, obstacle);
+	/* autovacuum that was cancelled comes back soon: be there before it */
+	if (stuck && lock_table_cancel_autovacuum(lock_table_read(), obstacle->relation))
+		pause = PUBLISH_RETRY_MIN_MS;
+	if (stuck && !publisher->told && names_relation_if_any(obstacle->table) != NULL)
+	{
+		publisher->told = true;
+		run_state_tell(run, REQUEST_NOTICE, 0,
+					   psprintf("all steps have succeeded; publishing waits for a lock on %s",
+								publisher_table_name(run, obstacle->table)),
+					   NULL, NULL);
+	}
+	AbortOutOfAnyTransaction();
+	publisher->pause_ms = Min(publisher->pause_ms * 2, PUBLISH_RETRY_MAX_MS);
+	return pause;
+}
+
 void
 publisher_run(RunState *run)
 {
-	int			delay = PUBLISH_RETRY_MIN_MS;
-	TimestampTz since = GetCurrentTimestamp();
-	bool		told = false;
-	int			caught_up = 0;
+	Publisher	publisher = {
+		.since = GetCurrentTimestamp(),
+		.pause_ms = PUBLISH_RETRY_MIN_MS
+	};
 
 	run_state_show(run, "publishing");
-	for (int tries = 1;; tries++)
+	for (;;)
 	{
+		Publishing *publishing;
 		PublishObstacle obstacle;
-		bool		hurry;
+		PublishResult result;
+		int			pause;
 
 		MemoryContextReset(run->tick_context);
 		run_state_check_signals(run);
@@ -286,49 +363,23 @@ publisher_run(RunState *run)
 		if (run->verdict != ETL_RUN_RUNNING)
 			return;
 
-		if (publisher_try_publish(run, delay >= PUBLISH_PATIENT_FROM_MS, &obstacle))
+		result = publisher_try(run, publisher_mood(&publisher) >= PUBLISHER_PATIENT,
+							   &publishing, &obstacle);
+		if (result == PUBLISH_OK)
+			break;
+		if (result == PUBLISH_STALE)
 		{
-			run->verdict = ETL_RUN_SUCCESS;
-			publisher_notify(run);
-			elog(DEBUG1, "run " INT64_FORMAT " was published at try %d, after %s",
-				 run->run_id, tries, run_state_seconds(since));
-			return;
+			publisher_catch_up(run, publishing, ++publisher.catch_ups);
+			continue;
 		}
-		if (obstacle.stale != NULL)
-		{
-			if (++caught_up < PUBLISH_CATCH_UPS)
-				continue;
-			run_state_give_up(run, ETL_RUN_FAILED, ERRCODE_OBJECT_IN_USE,
-							  psprintf("run " INT64_FORMAT " of pipeline \"%s\" could not be published: table \"%s\" is being altered again and again",
-									   run->run_id, run->pipeline->name,
-									   obstacle.stale->process_name),
-							  psprintf("Each of %d tries has found a new index or constraint.",
-									   PUBLISH_CATCH_UPS),
-							  "Let that end, and go on with etl.resume.");
-			AbortOutOfAnyTransaction();
-			return;
-		}
-		publisher_check_blocker(run, &obstacle);
-		publisher_check_publish_timeout(run, since, &obstacle);
-		/* it comes back soon: be there before it */
-		hurry = delay == PUBLISH_RETRY_MAX_MS &&
-			lock_table_cancel_autovacuum(lock_table_read(), obstacle.relation);
-		if (delay == PUBLISH_RETRY_MAX_MS && !told && names_relation_if_any(obstacle.table) != NULL)
-		{
-			told = true;
-			run_state_tell(run, REQUEST_NOTICE, 0,
-						   psprintf("all steps have succeeded; publishing waits for a lock on %s",
-									publisher_table_name(run, obstacle.table)),
-						   NULL, NULL);
-		}
-		AbortOutOfAnyTransaction();
-
-		if (run->verdict != ETL_RUN_RUNNING)
-			return;
-		run_state_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-												   hurry ? PUBLISH_RETRY_MIN_MS : delay));
-		delay = Min(delay * 2, PUBLISH_RETRY_MAX_MS);
+		pause = publisher_face(run, &publisher, &obstacle);
+		if (run->verdict == ETL_RUN_RUNNING)
+			run_state_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause));
 	}
+	run->verdict = ETL_RUN_SUCCESS;
+	publisher_notify(run);
+	elog(DEBUG1, "run " INT64_FORMAT " was published after %s",
+		 run->run_id, run_state_seconds(publisher.since));
 }
 
 void
