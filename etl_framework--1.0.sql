@@ -156,6 +156,7 @@ CREATE TABLE etl.attempt_data (
     warnings          text[],
     plan              json,
     read_sources      bool,              -- a relation that the run has not made
+    step_indexes      oid[],             -- on the staged table: those that the step asks for
     reused_from       bigint,            -- the run that has made the attempt
     PRIMARY KEY (run_id, step_id, attempt)
 );

@@ -261,6 +261,7 @@ materialize_query(RawStmt *query, const char *sql,
 	MemoryContext old;
 	PlannedStmt *plan;
 	List	   *relids;
+	List	   *indexes;
 	double		expected;
 	uint64		cached;
 	bool		used_ring;
@@ -279,16 +280,17 @@ materialize_query(RawStmt *query, const char *sql,
 	result->relid = linitial_oid(relids);
 	if (OidIsValid(target->table.published))
 		copy_constraints(target->table.published, result->relid);
-	step_index_build(result->relid, target->indexes);
+	indexes = step_index_build(result->relid, target->indexes);
 	if (OidIsValid(target->table.published))
 	{
-		index_match_build(target->table.published, result->relid, target->table.own);
+		index_match_build(target->table.published, result->relid, target->table.own, indexes);
 		copy_statistics(target->table.published, result->relid);
 	}
 	gather_statistics(relids);
 	result->size = step_table_size(result->relid);
 
 	MemoryContextSwitchTo(old);
+	result->indexes = list_copy(indexes);
 	MemoryContextDelete(context);
 
 	if (target->cache && used_ring)

@@ -33,6 +33,7 @@ typedef struct MaterializeTarget
 typedef struct MaterializeResult
 {
 	Oid			relid;
+	List	   *indexes;		/* of Oid: those of the target's "indexes" */
 	uint64		rows;			/* from the executor */
 	int64		size;			/* bytes: heap, TOAST, indexes, maps, all partitions */
 	List	   *warnings;		/* of char *: what the user should know */

@@ -253,6 +253,7 @@ typedef struct PastStep
 	int64		count_rows;		/* -1: none */
 	int64		table_size;		/* -1: none */
 	bool		read_sources;
+	List	   *step_indexes;	/* of Oid */
 	int64		run_id;			/* the run that has executed it */
 } PastStep;
 
@@ -264,6 +265,17 @@ extern List *catalog_load_past_steps(int64 run_id); /* of PastStep * */
 extern void catalog_insert_reused(int64 run_id, const char *process_name,
 								  const PastStep *step);
 
+/*
+ * The indexes on the staged tables of a run's steps that the steps ask for: of StepIndexes *, in
+ * the order of step_id.
+ */
+typedef struct StepIndexes
+{
+	int32		step_id;
+	List	   *indexes;		/* of Oid */
+}			StepIndexes;
+
+extern List *catalog_load_step_indexes(int64 run_id);
 
 /* What an attempt cost and made. */
 typedef struct AttemptCost
@@ -278,6 +290,7 @@ typedef struct AttemptCost
 	List	   *warnings;		/* of char *: what the user should know; NIL: NULL */
 	const char *plan;			/* JSON text; NULL: none kept */
 	bool		read_sources;	/* relations that the run has not made */
+	List	   *step_indexes;	/* of Oid: of the staged table, those that the step asks for */
 } AttemptCost;
 
 /* Inserts an attempt as RUNNING, started now (clock), with MyProcPid. */

@@ -180,6 +180,20 @@ params_put_list_or_null(Params *params, const List *value)
 }
 
 void
+params_put_oids(Params *params, const List *value)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * Max(list_length(value), 1));
+	ListCell   *lc;
+
+	foreach(lc, value)
+		elements[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
+	params_put_datum(params,
+					 PointerGetDatum(construct_array(elements, list_length(value), OIDOID,
+													 sizeof(Oid), true, TYPALIGN_INT)),
+					 value == NIL);
+}
+
+void
 params_put_interval(Params *params, int64 ms)
 {
 	if (ms == CATALOG_NO_TIMEOUT)
@@ -326,6 +340,23 @@ row_get_list(Row *row)
 	int			i = row->next++;
 
 	return row->nulls[i] ? NIL : catalog_array_to_list(DatumGetArrayTypeP(row->values[i]));
+}
+
+List *
+row_get_oids(Row *row)
+{
+	int			i = row->next++;
+	List	   *list = NIL;
+	Datum	   *elements;
+	int			n;
+
+	if (row->nulls[i])
+		return NIL;
+	deconstruct_array(DatumGetArrayTypeP(row->values[i]), OIDOID, sizeof(Oid), true, TYPALIGN_INT,
+					  &elements, NULL, &n);
+	for (int k = 0; k < n; k++)
+		list = lappend_oid(list, DatumGetObjectId(elements[k]));
+	return list;
 }
 
 int64

@@ -39,6 +39,7 @@ extern void params_put_text(Params *params, const char *value);
 extern void params_put_message(Params *params, const char *value);
 extern void params_put_list(Params *params, const List *value);
 extern void params_put_list_or_null(Params *params, const List *value);
+extern void params_put_oids(Params *params, const List *value); /* NIL: NULL */
 extern void params_put_interval(Params *params, int64 ms);
 
 /* Execute a statement between etl_spi_begin and etl_spi_end.  Returns the number of rows. */
@@ -89,6 +90,7 @@ extern bool row_get_bool(Row *row, bool null_value);
 extern char *row_get_text(Row *row);
 extern struct pg_uuid_t *row_get_uuid(Row *row);
 extern List *row_get_list(Row *row);
+extern List *row_get_oids(Row *row);
 extern int64 row_get_interval(Row *row);
 
 /* Return the place of a word that the catalog has written itself. */

@@ -223,6 +223,7 @@ read_past_step(Row *row)
 	step->count_rows = row_get_int64(row, -1);
 	step->table_size = row_get_int64(row, -1);
 	step->read_sources = row_get_bool(row, false);
+	step->step_indexes = row_get_oids(row);
 	step->run_id = row_get_int64(row, 0);
 
 	return step;
@@ -232,7 +233,7 @@ List *
 catalog_load_past_steps(int64 run_id)
 {
 	static EtlStatement statement = {
-		.sql = "SELECT a.step_id, a.count_rows, a.table_size, a.read_sources,"
+		.sql = "SELECT a.step_id, a.count_rows, a.table_size, a.read_sources, a.step_indexes,"
 		" COALESCE(a.reused_from, a.run_id)"
 		" FROM etl.attempt_data a WHERE a.run_id = $1 AND a.status = 'SUCCESS'",
 		.nargs = 1,
@@ -245,6 +246,33 @@ catalog_load_past_steps(int64 run_id)
 }
 
 /* ---- attempts ---- */
+
+static void *
+read_step_indexes(Row *row)
+{
+	StepIndexes *step = palloc(sizeof(StepIndexes));
+
+	step->step_id = row_get_int32(row, 0);
+	step->indexes = row_get_oids(row);
+
+	return step;
+}
+
+List *
+catalog_load_step_indexes(int64 run_id)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT a.step_id, a.step_indexes FROM etl.attempt_data a"
+		" WHERE a.run_id = $1 AND a.status = 'SUCCESS' AND a.step_indexes IS NOT NULL"
+		" ORDER BY a.step_id",
+		.nargs = 1,
+		.argtypes = {INT8OID}
+	};
+	Params		params = {.n = 0};
+
+	params_put_int64(&params, run_id);
+	return catalog_query_list(&statement, &params, read_step_indexes);
+}
 
 static void *
 read_duration(Row *row)
@@ -283,11 +311,11 @@ catalog_insert_reused(int64 run_id, const char *process_name, const PastStep *st
 	static EtlStatement statement = {
 		.sql = "INSERT INTO etl.attempt_data"
 		" (run_id, step_id, process_name, attempt, start_time, end_time, status,"
-		"  count_rows, table_size, read_sources, reused_from)"
-		" SELECT $1, $2, $3, 0, t.now, t.now, 'SUCCESS', $4, $5, $6, $7"
+		"  count_rows, table_size, read_sources, step_indexes, reused_from)"
+		" SELECT $1, $2, $3, 0, t.now, t.now, 'SUCCESS', $4, $5, $6, $7, $8"
 		" FROM pg_catalog.clock_timestamp() AS t(now)",
-		.nargs = 7,
-		.argtypes = {INT8OID, INT4OID, TEXTOID, INT8OID, INT8OID, BOOLOID, INT8OID}
+		.nargs = 8,
+		.argtypes = {INT8OID, INT4OID, TEXTOID, INT8OID, INT8OID, BOOLOID, OIDARRAYOID, INT8OID}
 	};
 	Params		params = {.n = 0};
 
@@ -297,6 +325,7 @@ catalog_insert_reused(int64 run_id, const char *process_name, const PastStep *st
 	params_put_int64_unless(&params, step->count_rows, step->count_rows < 0);
 	params_put_int64_unless(&params, step->table_size, step->table_size < 0);
 	params_put_bool(&params, step->read_sources);
+	params_put_oids(&params, step->step_indexes);
 	params_put_int64(&params, step->run_id);
 	catalog_execute_write(&statement, &params);
 }
@@ -347,11 +376,11 @@ catalog_attempt_succeeded(int64 run_id, int32 step_id, int attempt, const Attemp
 		.sql = "UPDATE etl.attempt_data SET end_time = pg_catalog.clock_timestamp(),"
 		" status = 'SUCCESS', count_rows = $4, table_size = $5, shared_blks_hit = $6,"
 		" shared_blks_read = $7, temp_blks_read = $8, temp_blks_written = $9, wal_bytes = $10,"
-		" warnings = $11, plan = $12::json, read_sources = $13"
+		" warnings = $11, plan = $12::json, read_sources = $13, step_indexes = $14"
 		" WHERE run_id = $1 AND step_id = $2 AND attempt = $3 AND status = 'RUNNING'",
-		.nargs = 13,
+		.nargs = 14,
 		.argtypes = {INT8OID, INT4OID, INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
-		INT8OID, INT8OID, TEXTARRAYOID, TEXTOID, BOOLOID}
+		INT8OID, INT8OID, TEXTARRAYOID, TEXTOID, BOOLOID, OIDARRAYOID}
 	};
 	Params		params = {.n = 0};
 
@@ -360,6 +389,7 @@ catalog_attempt_succeeded(int64 run_id, int32 step_id, int attempt, const Attemp
 	params_put_int32(&params, attempt);
 	put_cost(&params, cost);
 	params_put_bool(&params, cost->read_sources);
+	params_put_oids(&params, cost->step_indexes);
 	if (catalog_execute_write(&statement, &params) != 1)
 		elog(ERROR, "attempt %d of step %d of run " INT64_FORMAT " is not logged as running",
 			 attempt, step_id, run_id);

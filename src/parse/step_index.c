@@ -76,11 +76,12 @@ step_index_check(const char *index)
 	sql_error_pop(&errors);
 }
 
-void
+List *
 step_index_build(Oid relid, const List *indexes)
 {
 	char	   *name = names_relation(relid);
 	char	   *schema = names_schema(get_rel_namespace(relid));
+	List	   *relids = NIL;
 	ListCell   *cell;
 
 	/* functions in an index's expressions may read other tables */
@@ -102,18 +103,10 @@ step_index_build(Oid relid, const List *indexes)
 		index->idxname = makeObjectName(name, psprintf("%u", relid),
 										psprintf(INDEX_LABEL "%d", foreach_current_index(cell) + 1));
 		index = transformIndexStmt(relid, index, statement);
-		(void) DefineIndexCompat(relid, index);
+		relids = lappend_oid(relids, DefineIndexCompat(relid, index).objectId);
 		CommandCounterIncrement();
 		sql_error_pop(&errors);
 	}
 	PopActiveSnapshot();
-}
-
-bool
-step_index_is_declared(Relation index)
-{
-	char		label[32];
-
-	snprintf(label, sizeof(label), "_%u_" INDEX_LABEL, index->rd_index->indrelid);
-	return strstr(RelationGetRelationName(index), label) != NULL;
+	return relids;
 }

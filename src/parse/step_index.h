@@ -28,12 +28,10 @@ extern IndexStmt *step_index_parse(const char *text, SqlErrorContext *errors,
 								   char **statement);
 
 /*
- * Builds these (List of char *) on a table of the current user's.  Errors: what
- * CREATE INDEX says, with the index's text as context.
+ * Build these (List of char *) on a table of the current user's.  Returns their OIDs; of a
+ * partitioned table the partitioned indexes'.  Errors: what CREATE INDEX says, with the index's
+ * text as context.
  */
-extern void step_index_build(Oid relid, const List *indexes);
-
-/* Was the index made by step_index_build, of the table that has it? */
-extern bool step_index_is_declared(Relation index);
+extern List *step_index_build(Oid relid, const List *indexes);
 
 #endif							/* ETL_STEP_INDEX_H */

@@ -491,7 +491,8 @@ publish_is_up_to_date(PublishTask *task)
 
 	if (task->pairs == NIL)
 		return true;
-	task->twins = index_match_pair(task->pairs, task->own, replaces, &missing);
+	task->twins = index_match_pair(task->pairs, task->own, task->output->indexes, replaces,
+								   &missing);
 	if (OidIsValid(missing))
 		return false;
 	foreach(lc, task->pairs)
@@ -860,6 +861,7 @@ publish_catch_up(const Publishing * publishing)
 	copy_constraints(published, output->relid);
 	index_match_build(published, output->relid,
 					  catalog_output_indexes(request->pipeline_id, request->target_schema,
-											 output->process_name));
+											 output->process_name),
+					  output->indexes);
 	return output->process_name;
 }

@@ -18,6 +18,7 @@ typedef struct PublishOutput
 {
 	const char *process_name;
 	Oid			relid;			/* in the staging schema */
+	List	   *indexes;		/* of Oid: its indexes that the step asks for */
 	int64		count_rows;
 	int64		table_size;
 } PublishOutput;

@@ -53,21 +53,28 @@
 /* How often what people add to the tables is made up for. */
 #define PUBLISH_CATCH_UPS		20
 
-/* The tables that the run leaves: kept, and not somebody else's already. */
+/* Return the tables that the run leaves: kept, and not somebody else's already. */
 static List *
 publisher_outputs(RunState *run)
 {
+	List	   *indexes = catalog_load_step_indexes(run->run_id);
+	ListCell   *next = list_head(indexes);	/* both are in the order of step_id */
 	List	   *outputs = NIL;
 
 	for (int i = 0; i < run->graph->nsteps; i++)
 	{
+		int32		step_id = run->graph->steps[i]->step_id;
 		PublishOutput *output;
 
+		while (next != NULL && ((StepIndexes *) lfirst(next))->step_id < step_id)
+			next = lnext(indexes, next);
 		if (!OidIsValid(run->steps[i].relid) || !run->graph->steps[i]->keep)
 			continue;
 		output = palloc0(sizeof(PublishOutput));
 		output->process_name = run->graph->steps[i]->process_name;
 		output->relid = run->steps[i].relid;
+		if (next != NULL && ((StepIndexes *) lfirst(next))->step_id == step_id)
+			output->indexes = ((StepIndexes *) lfirst(next))->indexes;
 		output->count_rows = run->steps[i].count_rows;
 		output->table_size = run->steps[i].table_size;
 		outputs = lappend(outputs, output);

@@ -353,6 +353,7 @@ worker_execute(Attempt *attempt)
 		attempt->cost.count_rows = result.rows;
 		attempt->cost.table_size = result.size;
 		attempt->cost.warnings = result.warnings;
+		attempt->cost.step_indexes = result.indexes;
 		if (attempt->checks != NIL)
 			check_rows(attempt->checks, &attempt->check_results, &attempt->cost.warnings);
 

@@ -27,7 +27,6 @@
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
-#include "parse/step_index.h"
 #include "parser/parse_utilcmd.h"
 #include "table/column_settings.h"
 #include "utils/datum.h"
@@ -142,7 +141,8 @@ same_definition(Relation a, Relation b, const AttrMap *map)
 typedef struct Candidate
 {
 	Relation	index;
-	bool		own;			/* the step's */
+	bool		own;			/* the step's, of a published table */
+	bool		declared;		/* the step's, of a staged table */
 	bool		taken;
 } Candidate;
 
@@ -157,11 +157,12 @@ is_own(Relation index, const List *own)
 }
 
 /*
- * Those that stand for themselves: not the partitions of partitioned indexes.  The
- * step's own come last, so that a user's that is the same has the first choice.
+ * Open the indexes that stand for themselves: not the partitions of partitioned indexes.  own, of a
+ * published table: the names of the step's, which come last, so that a user's that is the same has
+ * the first choice.  declared, of a staged one: the OIDs of the step's.
  */
 static List *
-open_indexes(Relation table, const List *own)
+open_indexes(Relation table, const List *own, const List *declared)
 {
 	List	   *candidates = NIL;
 	List	   *last = NIL;
@@ -180,6 +181,7 @@ open_indexes(Relation table, const List *own)
 		candidate = palloc0(sizeof(Candidate));
 		candidate->index = index;
 		candidate->own = is_own(index, own);
+		candidate->declared = list_member_oid(declared, RelationGetRelid(index));
 		if (candidate->own)
 			last = lappend(last, candidate);
 		else
@@ -218,18 +220,18 @@ constraint_of(Oid index, char *type, bool *deferrable, bool *deferred)
 	ReleaseSysCache(tuple);
 }
 
-/* Could it be in the place of a user's index when its table is gone? */
+/* Return true if it could be in the place of a user's index when its table is gone. */
 static bool
-is_successor(Relation published, Relation staged)
+is_successor(Relation published, const Candidate *staged)
 {
 	char		types[2];
 	bool		deferrable[2];
 	bool		deferred[2];
 
 	constraint_of(RelationGetRelid(published), &types[0], &deferrable[0], &deferred[0]);
-	constraint_of(RelationGetRelid(staged), &types[1], &deferrable[1], &deferred[1]);
+	constraint_of(RelationGetRelid(staged->index), &types[1], &deferrable[1], &deferred[1]);
 	return types[0] == types[1] && deferrable[0] == deferrable[1] && deferred[0] == deferred[1] &&
-		!step_index_is_declared(staged);
+		!staged->declared;
 }
 
 /*
@@ -248,7 +250,7 @@ find_same(Relation published, List *staged, const AttrMap *map, bool options, bo
 
 		if (candidate->taken || !same_definition(published, candidate->index, map))
 			continue;
-		if (successor && !is_successor(published, candidate->index))
+		if (successor && !is_successor(published, candidate))
 			continue;
 		if (options && !same_reloptions(RelationGetRelid(published),
 										RelationGetRelid(candidate->index)))
@@ -355,10 +357,10 @@ add_index(ObjectAddresses *objects, Oid index)
  */
 static List *
 find_missing(Relation published, Relation staged, const AttrMap *map, const List *own,
-			 bool replaces, ObjectAddresses *surplus)
+			 const List *declared, bool replaces, ObjectAddresses *surplus)
 {
-	List	   *mine = open_indexes(staged, NIL);
-	List	   *theirs = open_indexes(published, own);
+	List	   *mine = open_indexes(staged, NIL, declared);
+	List	   *theirs = open_indexes(published, own, NIL);
 	List	   *missing = NIL;
 	ListCell   *lc;
 
@@ -376,7 +378,7 @@ find_missing(Relation published, Relation staged, const AttrMap *map, const List
 		}
 		if (needs_gap(candidate->index, staged) || (candidate->own && similar == NULL))
 			continue;
-		if (similar != NULL && step_index_is_declared(similar->index))
+		if (similar != NULL && similar->declared)
 		{
 			similar->taken = true;
 			add_index(surplus, RelationGetRelid(similar->index));
@@ -387,7 +389,7 @@ find_missing(Relation published, Relation staged, const AttrMap *map, const List
 	{
 		Candidate  *candidate = lfirst(lc);
 
-		if (replaces && !candidate->taken && !step_index_is_declared(candidate->index))
+		if (replaces && !candidate->taken && !candidate->declared)
 			add_index(surplus, RelationGetRelid(candidate->index));
 	}
 	close_indexes(mine);
@@ -396,7 +398,7 @@ find_missing(Relation published, Relation staged, const AttrMap *map, const List
 }
 
 static void
-build_missing(Oid published, Oid staged, const List *own, bool replaces)
+build_missing(Oid published, Oid staged, const List *own, const List *declared, bool replaces)
 {
 	Relation	p = try_relation_open(published, AccessShareLock);
 	ObjectAddresses *surplus = new_object_addresses();
@@ -409,7 +411,7 @@ build_missing(Oid published, Oid staged, const List *own, bool replaces)
 		return;					/* dropped meanwhile: publishing will see */
 	s = table_open(staged, NoLock);
 	map = identity_map(RelationGetDescr(s)->natts);
-	missing = find_missing(p, s, map, own, replaces, surplus);
+	missing = find_missing(p, s, map, own, declared, replaces, surplus);
 	table_close(s, NoLock);		/* CREATE INDEX wants nobody to use it */
 
 	performMultipleDeletions(surplus, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
@@ -422,7 +424,7 @@ build_missing(Oid published, Oid staged, const List *own, bool replaces)
 }
 
 void
-index_match_build(Oid published, Oid staged, const List *own)
+index_match_build(Oid published, Oid staged, const List *own, const List *declared)
 {
 	List	   *pairs;
 	ShapeFit	fit;
@@ -432,7 +434,7 @@ index_match_build(Oid published, Oid staged, const List *own)
 	fit = table_shape_compare(published, staged, &pairs);
 	foreach(lc, pairs)
 		build_missing(((TablePair *) lfirst(lc))->published,
-					  ((TablePair *) lfirst(lc))->staged, own, fit == SHAPE_REPLACE);
+					  ((TablePair *) lfirst(lc))->staged, own, declared, fit == SHAPE_REPLACE);
 	PopActiveSnapshot();
 }
 
@@ -488,14 +490,14 @@ pair_partitions(const List *pairs, const IndexPair *parent, List **twins)
 }
 
 static void
-pair_table(const List *pairs, const TablePair *pair, const List *own, bool replaces,
-		   List **twins, Oid *missing)
+pair_table(const List *pairs, const TablePair *pair, const List *own, const List *declared,
+		   bool replaces, List **twins, Oid *missing)
 {
 	Relation	p = table_open(pair->published, NoLock);
 	Relation	s = table_open(pair->staged, NoLock);
 	AttrMap    *map = identity_map(RelationGetDescr(s)->natts);
-	List	   *theirs = open_indexes(p, own);
-	List	   *mine = open_indexes(s, NIL);
+	List	   *theirs = open_indexes(p, own, NIL);
+	List	   *mine = open_indexes(s, NIL, declared);
 	List	   *found = NIL;
 	ListCell   *lc;
 
@@ -522,7 +524,7 @@ pair_table(const List *pairs, const TablePair *pair, const List *own, bool repla
 		if (candidate->taken)
 			continue;
 		/* others are left over: the published one was dropped meanwhile */
-		if (step_index_is_declared(candidate->index))
+		if (candidate->declared)
 			add_twin(&found, InvalidOid, RelationGetRelid(candidate->index));
 		else if (replaces)
 			*missing = RelationGetRelid(candidate->index);
@@ -542,13 +544,14 @@ pair_table(const List *pairs, const TablePair *pair, const List *own, bool repla
 }
 
 List *
-index_match_pair(const List *pairs, const List *own, bool replaces, Oid *missing)
+index_match_pair(const List *pairs, const List *own, const List *declared, bool replaces,
+				 Oid *missing)
 {
 	List	   *twins = NIL;
 	ListCell   *lc;
 
 	*missing = InvalidOid;
 	foreach(lc, pairs)
-		pair_table(pairs, lfirst(lc), own, replaces, &twins, missing);
+		pair_table(pairs, lfirst(lc), own, declared, replaces, &twins, missing);
 	return twins;
 }

@@ -25,11 +25,11 @@ typedef struct IndexPair
 } IndexPair;
 
 /*
- * Builds on a staged table those indexes of the published one that it has to
- * have as well and does not have yet.  own: the names (char *) of the step's.
- * Columns of the two tables are the same in
- * number and place; an index on a column that the published table is about to
- * lose is left out.  Partitions are looked after, too.
+ * Build on a staged table those indexes of the published one that it has to have as well and does
+ * not have yet.  own: the names (char *) of the step's, on the published table; declared: the OIDs
+ * of those that the step has asked for, on the staged one.  Columns of the two tables are the same
+ * in number and place; an index on a column that the published table is about to lose is left out.
+ * Partitions are looked after, too.
  *
  * On a table that will replace the published one (table_shape_compare), primary keys and
  * other constraints are made along with their indexes; an index that both the step and
@@ -41,17 +41,18 @@ typedef struct IndexPair
  * Errors: what CREATE INDEX says: unique_violation, exclusion_violation; with
  * the index's name as context.
  */
-extern void index_match_build(Oid published, Oid staged, const List *own);
+extern void index_match_build(Oid published, Oid staged, const List *own, const List *declared);
 
 /*
- * Pairs the indexes of two tables that fit (pairs: as table_shape_compare makes them).
- * Returns a List of IndexPair *, a partitioned index before its partitions.
- * *missing: an index of the user's that the staged table does not have, because
- * it is newer: index_match_build makes it.  InvalidOid: there is none.
+ * Pair the indexes of two tables that fit (pairs: as table_shape_compare makes them; own and
+ * declared: as above). Returns a List of IndexPair *, a partitioned index before its partitions.
+ * *missing: an index of the user's that the staged table does not have, because it is newer:
+ * index_match_build makes it.  InvalidOid: there is none.
  *
  * replaces: the staged table replaces the published one.  Partitions are not looked at
  * then, and *missing may also be one that the published table has no more.
  */
-extern List *index_match_pair(const List *pairs, const List *own, bool replaces, Oid *missing);
+extern List *index_match_pair(const List *pairs, const List *own, const List *declared,
+							  bool replaces, Oid *missing);
 
 #endif							/* ETL_INDEX_MATCH_H */
