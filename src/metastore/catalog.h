@@ -273,7 +273,7 @@ typedef struct StepIndexes
 {
 	int32		step_id;
 	List	   *indexes;		/* of Oid */
-}			StepIndexes;
+} StepIndexes;
 
 extern List *catalog_load_step_indexes(int64 run_id);
 

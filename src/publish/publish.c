@@ -64,7 +64,7 @@ typedef enum PublishFate
 	PUBLISH_NEW,				/* its name is free */
 	PUBLISH_EXCHANGE,			/* the published table takes over its storage */
 	PUBLISH_REPLACE				/* it takes the published table's place */
-}			PublishFate;
+} PublishFate;
 
 typedef struct PublishTask
 {
@@ -99,7 +99,7 @@ struct Publishing
  * error if it is not the pipeline's.
  */
 static Oid
-publish_find_old(const PublishRequest * request, Oid target, const char *process_name)
+publish_find_old(const PublishRequest *request, Oid target, const char *process_name)
 {
 	Oid			old = get_relname_relid(process_name, target);
 
@@ -222,14 +222,14 @@ publish_grant_defaults(Oid relid, Oid target)
 
 /* From here on readers are held up, or may be. */
 static void
-publish_start_clock(Publishing * publishing)
+publish_start_clock(Publishing *publishing)
 {
 	if (publishing->shut_out == 0)
 		publishing->shut_out = GetCurrentTimestamp();
 }
 
 static PublishResult
-publish_is_busy(Publishing * publishing, Oid relation, LOCKMODE mode, Oid table)
+publish_is_busy(Publishing *publishing, Oid relation, LOCKMODE mode, Oid table)
 {
 	publishing->obstacle.relation = relation;
 	publishing->obstacle.mode = mode;
@@ -242,7 +242,7 @@ publish_is_busy(Publishing * publishing, Oid relation, LOCKMODE mode, Oid table)
  * table that it is a part of.  holding: there are others that keep readers out.
  */
 static PublishResult
-publish_wait_for(Publishing * publishing, Oid relation, LOCKMODE mode, bool holding, Oid table)
+publish_wait_for(Publishing *publishing, Oid relation, LOCKMODE mode, bool holding, Oid table)
 {
 	PublishResult result = PUBLISH_BUSY;
 
@@ -261,7 +261,7 @@ publish_wait_for(Publishing * publishing, Oid relation, LOCKMODE mode, bool hold
 
 /* The same with others in hand: crossed is as good as busy. */
 static PublishResult
-publish_lock(Publishing * publishing, Oid relation, LOCKMODE mode, Oid table)
+publish_lock(Publishing *publishing, Oid relation, LOCKMODE mode, Oid table)
 {
 	return publish_wait_for(publishing, relation, mode, true, table) == PUBLISH_OK ?
 		PUBLISH_OK : PUBLISH_BUSY;
@@ -272,7 +272,7 @@ publish_lock(Publishing * publishing, Oid relation, LOCKMODE mode, Oid table)
  * back; it is the first next time, so that it is waited for with none of the others in hand.
  */
 static PublishResult
-publish_lock_targets(Publishing * publishing)
+publish_lock_targets(Publishing *publishing)
 {
 	PublishResult result = PUBLISH_OK;
 	int			nlocked = 0;
@@ -304,7 +304,7 @@ publish_lock_targets(Publishing * publishing)
  * lock on their table.  target_check counts on it that no more is locked.
  */
 static PublishResult
-publish_lock_heap(Publishing * publishing, Oid relid, LOCKMODE mode, bool indexes)
+publish_lock_heap(Publishing *publishing, Oid relid, LOCKMODE mode, bool indexes)
 {
 	PublishResult result = publish_lock(publishing, relid, mode, relid);
 	Relation	relation;
@@ -333,7 +333,7 @@ publish_lock_heap(Publishing * publishing, Oid relid, LOCKMODE mode, bool indexe
 
 /* The same with all partitions. */
 static PublishResult
-publish_lock_tree(Publishing * publishing, Oid relid, LOCKMODE mode, bool indexes)
+publish_lock_tree(Publishing *publishing, Oid relid, LOCKMODE mode, bool indexes)
 {
 	PublishResult result = publish_lock_heap(publishing, relid, mode, indexes);
 	ListCell   *lc;
@@ -354,7 +354,7 @@ publish_lock_tree(Publishing * publishing, Oid relid, LOCKMODE mode, bool indexe
  * would have to wait for.
  */
 static PublishResult
-publish_probe(Publishing * publishing)
+publish_probe(Publishing *publishing)
 {
 	ListCell   *lc;
 
@@ -411,7 +411,7 @@ publish_check_replaceable(const PublishTask *task)
 
 /* Drop and add columns of the published table, so that it can take over the storage. */
 static PublishResult
-publish_alter(Publishing * publishing, PublishTask *task)
+publish_alter(Publishing *publishing, PublishTask *task)
 {
 	publish_start_clock(publishing);
 	if (publish_lock_tree(publishing, task->old, AccessExclusiveLock, true) != PUBLISH_OK)
@@ -425,7 +425,7 @@ publish_alter(Publishing * publishing, PublishTask *task)
 
 /* Find out what becomes of an output whose name is taken by a table of the pipeline's. */
 static PublishResult
-publish_look_at_old(Publishing * publishing, PublishTask *task, Oid target)
+publish_look_at_old(Publishing *publishing, PublishTask *task, Oid target)
 {
 	const char *name = task->output->process_name;
 	PublishResult result;
@@ -460,9 +460,9 @@ publish_look_at_old(Publishing * publishing, PublishTask *task, Oid target)
 
 /* Look at one output, with the locks that keep what is seen from changing. */
 static PublishResult
-publish_look(Publishing * publishing, PublishTask *task, Oid target)
+publish_look(Publishing *publishing, PublishTask *task, Oid target)
 {
-	const		PublishRequest *request = &publishing->request;
+	const PublishRequest *request = &publishing->request;
 	const char *name = task->output->process_name;
 	Oid			owner;
 
@@ -507,7 +507,7 @@ publish_is_up_to_date(PublishTask *task)
 
 /* Note which relations of a table that takes over storage are changed, dropped and left. */
 static void
-publish_plan_exchange(Publishing * publishing, const PublishTask *task)
+publish_plan_exchange(Publishing *publishing, const PublishTask *task)
 {
 	ListCell   *lc;
 
@@ -594,7 +594,7 @@ publish_own_indexes(const PublishTask *task)
 }
 
 static void
-publish_register(const PublishRequest * request, const PublishTask *task)
+publish_register(const PublishRequest *request, const PublishTask *task)
 {
 	OutputRow	row = {0};
 
@@ -653,7 +653,7 @@ publish_move_new(List *tasks, Oid target)
 }
 
 Publishing *
-publish_begin(const PublishRequest * request)
+publish_begin(const PublishRequest *request)
 {
 	Publishing *publishing = palloc0(sizeof(Publishing));
 
@@ -662,21 +662,21 @@ publish_begin(const PublishRequest * request)
 }
 
 PublishObstacle
-publish_obstacle(const Publishing * publishing)
+publish_obstacle(const Publishing *publishing)
 {
 	return publishing->obstacle;
 }
 
 List *
-publish_left(const Publishing * publishing)
+publish_left(const Publishing *publishing)
 {
 	return publishing->left;
 }
 
 PublishResult
-publish_prepare(Publishing * publishing)
+publish_prepare(Publishing *publishing)
 {
-	const		PublishRequest *request = &publishing->request;
+	const PublishRequest *request = &publishing->request;
 	Oid			target = get_namespace_oid(request->target_schema, false);
 	AclResult	aclresult = COMPAT_NAMESPACE_ACLCHECK(target, GetUserId(), ACL_CREATE);
 	ListCell   *lc;
@@ -721,7 +721,7 @@ publish_key_tables(const PublishTask *task)
 
 /* Lock readers of tables that are replaced out. */
 static PublishResult
-publish_lock_replaced(Publishing * publishing)
+publish_lock_replaced(Publishing *publishing)
 {
 	ListCell   *lc;
 
@@ -750,7 +750,7 @@ publish_lock_replaced(Publishing * publishing)
 }
 
 PublishResult
-publish_verify(Publishing * publishing)
+publish_verify(Publishing *publishing)
 {
 	List	   *pairs = NIL;
 	List	   *others = NIL;
@@ -784,7 +784,7 @@ publish_verify(Publishing * publishing)
 }
 
 void
-publish_exchange(Publishing * publishing)
+publish_exchange(Publishing *publishing)
 {
 	ListCell   *lc;
 
@@ -820,7 +820,7 @@ publish_drop_indexes(const List *indexes)
 }
 
 PublishResult
-publish_finish(Publishing * publishing)
+publish_finish(Publishing *publishing)
 {
 	PublishResult result;
 	ListCell   *lc;
@@ -845,9 +845,9 @@ publish_finish(Publishing * publishing)
 }
 
 const char *
-publish_catch_up(const Publishing * publishing)
+publish_catch_up(const Publishing *publishing)
 {
-	const		PublishRequest *request = &publishing->request;
+	const PublishRequest *request = &publishing->request;
 	const PublishOutput *output = publishing->stale;
 	Oid			published = catalog_published(request->pipeline_id, request->target_schema,
 											  output->process_name);

@@ -30,7 +30,7 @@ typedef enum PublishResult
 	PUBLISH_BUSY,				/* a lock was not free: publish_obstacle */
 	PUBLISH_CROSSED,			/* who has the lock waits for one that we have */
 	PUBLISH_STALE				/* people have added something: publish_catch_up */
-}			PublishResult;
+} PublishResult;
 
 /* What is to be published. */
 typedef struct PublishRequest
@@ -46,8 +46,8 @@ typedef struct PublishRequest
 	 * there are others that keep readers out.  Returns anything but PUBLISH_STALE.  NULL: nothing
 	 * is waited for.
 	 */
-				PublishResult(*wait) (Oid relation, LOCKMODE mode, TimestampTz since, bool holding);
-}			PublishRequest;
+	PublishResult (*wait) (Oid relation, LOCKMODE mode, TimestampTz since, bool holding);
+} PublishRequest;
 
 /* A lock that was not free. */
 typedef struct PublishObstacle
@@ -69,7 +69,7 @@ typedef struct Publishing Publishing;
  * way, and may begin again.  What is palloc'd here is in the memory context that was current at
  * publish_begin, and outlives the transaction if that does.
  */
-extern Publishing * publish_begin(const PublishRequest * request);
+extern Publishing *publish_begin(const PublishRequest *request);
 
 /*
  * Look at the outputs, and lock them against DDL.  Raises duplicate_table where a name is taken by
@@ -79,35 +79,35 @@ extern Publishing * publish_begin(const PublishRequest * request);
  * feature_not_supported where one would be replaced that has something that the other cannot have
  * (replace_check_table).
  */
-extern PublishResult publish_prepare(Publishing * publishing);
+extern PublishResult publish_prepare(Publishing *publishing);
 
 /*
  * Make sure that foreign keys from and to the tables hold.  Where there are any this reads tables,
  * and takes its time; signals may end it.  Raises what foreign_key_verify does.  Then readers of
  * tables that are replaced are locked out.
  */
-extern PublishResult publish_verify(Publishing * publishing);
+extern PublishResult publish_verify(Publishing *publishing);
 
 /*
  * Change the catalogs, while readers and writers are still there (but for those of tables that are
  * replaced).  Raises what replace_table_finish does.
  */
-extern void publish_exchange(Publishing * publishing);
+extern void publish_exchange(Publishing *publishing);
 
 /* Keep readers out, and do the rest.  The caller commits at once. */
-extern PublishResult publish_finish(Publishing * publishing);
+extern PublishResult publish_finish(Publishing *publishing);
 
 /* Return what was in the way, after PUBLISH_BUSY. */
-extern PublishObstacle publish_obstacle(const Publishing * publishing);
+extern PublishObstacle publish_obstacle(const Publishing *publishing);
 
 /* Return the staged tables that stay behind, with their partitions: of Oid. */
-extern List *publish_left(const Publishing * publishing);
+extern List *publish_left(const Publishing *publishing);
 
 /*
  * After PUBLISH_STALE, in a transaction of its own, which the caller commits: build on the staged
  * table what people have added to the published one meanwhile.  Returns the name of the step.
  * Raises what copy_constraints and index_match_build do.
  */
-extern const char *publish_catch_up(const Publishing * publishing);
+extern const char *publish_catch_up(const Publishing *publishing);
 
 #endif							/* ETL_PUBLISH_H */

@@ -143,7 +143,7 @@ publisher_drop_unkept(RunState *run, PublishObstacle *obstacle)
 
 /* The steps of publish.c, in the transaction that ends with the run's SUCCESS. */
 static PublishResult
-publisher_publish(RunState *run, Publishing * publishing)
+publisher_publish(RunState *run, Publishing *publishing)
 {
 	PublishResult result = publish_prepare(publishing);
 
@@ -168,7 +168,7 @@ publisher_publish(RunState *run, Publishing * publishing)
  * still there; after PUBLISH_BUSY *obstacle is what was in the way.  wait: see PublishRequest.
  */
 static PublishResult
-publisher_try(RunState *run, bool patient, Publishing * *publishing, PublishObstacle *obstacle)
+publisher_try(RunState *run, bool patient, Publishing **publishing, PublishObstacle *obstacle)
 {
 	PublishRequest request = {
 		.pipeline_id = run->pipeline->id,
@@ -277,7 +277,7 @@ publisher_check_publish_timeout(RunState *run, TimestampTz since,
  * a transaction of its own.  times: how often that has been so.
  */
 static void
-publisher_catch_up(RunState *run, const Publishing * publishing, int times)
+publisher_catch_up(RunState *run, const Publishing *publishing, int times)
 {
 	const char *step;
 
@@ -302,7 +302,7 @@ typedef enum PublisherMood
 	PUBLISHER_HASTY,			/* takes locks that are free, and is soon back */
 	PUBLISHER_PATIENT,			/* waits a moment for locks, and longer between tries */
 	PUBLISHER_STUCK				/* the same, and does something about who is in the way */
-}			PublisherMood;
+} PublisherMood;
 
 typedef struct Publisher
 {
@@ -310,10 +310,10 @@ typedef struct Publisher
 	int			pause_ms;		/* after the next one */
 	int			catch_ups;
 	bool		told;			/* the caller, that publishing waits */
-}			Publisher;
+} Publisher;
 
 static PublisherMood
-publisher_mood(const Publisher * publisher)
+publisher_mood(const Publisher *publisher)
 {
 	if (publisher->pause_ms < PUBLISH_PATIENT_FROM_MS)
 		return PUBLISHER_HASTY;
@@ -325,7 +325,7 @@ publisher_mood(const Publisher * publisher)
  * before the next try.
  */
 static int
-publisher_face(RunState *run, Publisher * publisher, const PublishObstacle *obstacle)
+publisher_face(RunState *run, Publisher *publisher, const PublishObstacle *obstacle)
 {
 	bool		stuck = publisher_mood(publisher) == PUBLISHER_STUCK;
 	int			pause = publisher->pause_ms;

@@ -28,7 +28,6 @@
 #include "run/worker.h"
 
 #include <signal.h>
-#include <unistd.h>
 
 #include "access/xact.h"
 #include "base/guc.h"
@@ -46,11 +45,11 @@
 #include "mb/pg_wchar.h"
 #include "metastore/catalog.h"
 #include "miscadmin.h"
-#include "optimizer/cost.h"
 #include "parse/refs.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "run/cpu_share.h"
 #include "run/run_shmem.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -275,52 +274,59 @@ worker_import_snapshot(Attempt *attempt)
 	attempt->importing = false;
 }
 
-/* Does the step say itself how many parallel workers its queries use? */
-static bool
-worker_sets_parallel(const Step *step)
-{
-	static const char name[] = "max_parallel_workers_per_gather=";
-	ListCell   *lc;
-
-	foreach(lc, step->settings)
-	{
-		if (pg_strncasecmp(lfirst(lc), name, strlen(name)) == 0)
-			return true;
-	}
-	return false;
-}
-
-/*
- * The processors are there once.  A parallel plan does more work than a serial one
- * to be done earlier, which pays only as far as there are processors that have
- * nothing else to do: those of the server, divided among the steps that run now
- * and are worth counting beside this one.
- */
 static int
 worker_parallel_workers(Cost cost)
 {
-	WorkerSlot *slot = worker_attempt->slot;
-	int			nsteps = 1;
+	return cpu_share_workers(worker_run, worker_attempt->slot, worker_attempt->step, cost);
+}
 
-	pg_atomic_write_u64(&slot->cost, (uint64) Min(Max(cost, 1.0), 1e18));
-	for (int i = 0; i < worker_run->nslots; i++)
-	{
-		WorkerSlot *other = &worker_run->slots[i];
+/* A query step: make its table, and test its checks. */
+static void
+worker_execute_query(Attempt *attempt)
+{
+	Step	   *step = attempt->step;
+	MaterializeTarget target = {
+		.table = {
+			.schema = worker_run->staging,
+			.name = step->process_name,
+			.logged = attempt->slot->logged,
+			.partitions = step->repartition,
+			.partition_by = step->repartition_by,
+			.partition_key = step->partition_key,
+			.published = attempt->published,
+			.own = attempt->own_indexes,
+		},
+		.cache = step->cache,
+		.cache_limit = worker_run->settings.cache_limit,
+		.indexes = step->indexes,
+		.parallel_workers = worker_parallel_workers,
+	};
+	MaterializeResult result = {0};
+	List	   *relids;
 
-		if (other != slot && run_shmem_slot_state(other) == SLOT_ASSIGNED &&
-			(double) pg_atomic_read_u64(&other->cost) >= cost / 4)
-			nsteps++;
-	}
-	if (nsteps == 1 || worker_sets_parallel(worker_attempt->step))
-		return max_parallel_workers_per_gather;
-	return Max(0, (int) sysconf(_SC_NPROCESSORS_ONLN) / nsteps - 1);
+	materialize_query(linitial_node(RawStmt, attempt->statements), step->sql_query, &target,
+					  &result);
+	attempt->relid = result.relid;
+	attempt->cost.count_rows = result.rows;
+	attempt->cost.table_size = result.size;
+	attempt->cost.warnings = result.warnings;
+	attempt->cost.step_indexes = result.indexes;
+	if (attempt->checks != NIL)
+		check_rows(attempt->checks, &attempt->check_results, &attempt->cost.warnings);
+
+	/* nobody reads the table before publish, which is flushed to disk */
+	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+	session_settle();
+	relids = plan_capture_relations();
+	attempt->cost.read_sources = source_check_is_among(relids, worker_run->staging);
+	if (attempt->slot->one_instant)
+		source_check_unchanged(relids, worker_run->staging);
 }
 
 static void
 worker_execute(Attempt *attempt)
 {
-	Step	   *step = attempt->step;
-
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	MemoryContextSwitchTo(worker_context);
@@ -330,50 +336,14 @@ worker_execute(Attempt *attempt)
 	if (attempt->slot->one_instant)
 		worker_import_snapshot(attempt);
 
-	if (step->kind == ETL_STEP_QUERY)
-	{
-		MaterializeTarget target = {0};
-		MaterializeResult result = {0};
-
-		target.table.schema = worker_run->staging;
-		target.table.name = step->process_name;
-		target.table.logged = attempt->slot->logged;
-		target.cache = step->cache;
-		target.cache_limit = worker_run->settings.cache_limit;
-		target.table.partitions = step->repartition;
-		target.table.partition_by = step->repartition_by;
-		target.table.partition_key = step->partition_key;
-		target.indexes = step->indexes;
-		target.parallel_workers = worker_parallel_workers;
-		target.table.published = attempt->published;
-		target.table.own = attempt->own_indexes;
-		materialize_query(linitial_node(RawStmt, attempt->statements),
-						  step->sql_query, &target, &result);
-		attempt->relid = result.relid;
-		attempt->cost.count_rows = result.rows;
-		attempt->cost.table_size = result.size;
-		attempt->cost.warnings = result.warnings;
-		attempt->cost.step_indexes = result.indexes;
-		if (attempt->checks != NIL)
-			check_rows(attempt->checks, &attempt->check_results, &attempt->cost.warnings);
-
-		/* nobody reads the table before publish, which is flushed to disk */
-		(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_LOCAL, true, 0, false);
-	}
+	if (attempt->step->kind == ETL_STEP_QUERY)
+		worker_execute_query(attempt);
 	else
-		attempt->cost.count_rows =
-			command_execute(attempt->statements, step->sql_query,
-							step->kind == ETL_STEP_COMMAND_ALONE);
-
-	session_settle();
-	if (step->kind == ETL_STEP_QUERY)
 	{
-		List	   *relids = plan_capture_relations();
-
-		attempt->cost.read_sources = source_check_is_among(relids, worker_run->staging);
-		if (attempt->slot->one_instant)
-			source_check_unchanged(relids, worker_run->staging);
+		attempt->cost.count_rows =
+			command_execute(attempt->statements, attempt->step->sql_query,
+							attempt->step->kind == ETL_STEP_COMMAND_ALONE);
+		session_settle();
 	}
 }
 
@@ -549,6 +519,28 @@ worker_log_checks(const Attempt *attempt)
 									 attempt->check_results);
 }
 
+static void
+worker_log_success(Attempt *attempt)
+{
+	XactReadOnly = false;		/* what the step may have set is not meant for us */
+	catalog_attempt_succeeded(worker_run->run_id, attempt->slot->step_id, attempt->slot->attempt,
+							  &attempt->cost);
+	worker_log_checks(attempt);
+}
+
+static void
+worker_say_success(Attempt *attempt)
+{
+	WorkerSlot *slot = attempt->slot;
+
+	slot->status = ETL_STEP_SUCCESS;
+	worker_say_warnings(slot, attempt->cost.warnings);
+	slot->relid = attempt->relid;
+	slot->count_rows = attempt->cost.count_rows;
+	slot->table_size = attempt->cost.table_size;
+	slot->read_sources = attempt->cost.read_sources;
+}
+
 /* Transaction 3.  The coordinator is told in any case. */
 static void
 worker_failed(Attempt *attempt, ErrorData *error, RetryCause cause)
@@ -591,79 +583,95 @@ worker_failed(Attempt *attempt, ErrorData *error, RetryCause cause)
 	CommitTransactionCommand();
 }
 
+/*
+ * Forget a cancellation that was meant for the attempt before, but not one that is meant for this.
+ */
 static void
-worker_make_attempt(WorkerSlot *slot)
+worker_forget_cancel(const WorkerSlot *slot)
 {
-	MemoryContext oldcontext = MemoryContextSwitchTo(worker_context);
+	QueryCancelPending = false;
+	pg_memory_barrier();
+	if (pg_atomic_read_u32(unconstify(pg_atomic_uint32 *, &slot->stop)) != STOP_NONE)
+	{
+		QueryCancelPending = true;
+		InterruptPending = true;
+	}
+}
+
+static Attempt *
+worker_begin_attempt(WorkerSlot *slot)
+{
 	Attempt    *attempt = palloc0(sizeof(Attempt));
 
 	attempt->slot = slot;
 	attempt->started = GetCurrentTimestamp();
 	attempt->buffers = pgBufferUsage;
 	attempt->wal = pgWalUsage;
-	worker_attempt = attempt;
+	return attempt;
+}
 
-	/*
-	 * Forget a cancellation that was meant for the attempt before this one, but not one that came
-	 * before we were ready to be interrupted.
-	 */
-	QueryCancelPending = false;
-	pg_memory_barrier();
-	if (pg_atomic_read_u32(&slot->stop) != STOP_NONE)
-	{
-		QueryCancelPending = true;
-		InterruptPending = true;
-	}
+/* Transactions 1 and 2. */
+static void
+worker_try(Attempt *attempt)
+{
+	HOLD_CANCEL_INTERRUPTS();
+	worker_prepare(attempt);
+	RESUME_CANCEL_INTERRUPTS();
 
+	worker_watch(attempt);
+	worker_execute(attempt);
+	worker_measure(attempt);
+	worker_log_success(attempt);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(worker_context);
+	worker_say_success(attempt);
+}
+
+/*
+ * After an error in one of these: end the transaction, and log why.  The process goes on, whatever
+ * the error was.
+ */
+static void
+worker_catch(Attempt *attempt)
+{
+	ErrorData  *error;
+	RetryCause	cause;
+
+	MemoryContextSwitchTo(worker_context);
+	error = CopyErrorData();
+	cause = worker_cause(attempt, error);
+	EmitErrorReport();
+	FlushErrorState();
+	AbortOutOfAnyTransaction();
+	MemoryContextSwitchTo(worker_context);
+	worker_measure(attempt);
+	attempt->cost.count_rows = -1;
+	attempt->cost.table_size = -1;
+	worker_locate(attempt, error);
+	if (error->sqlerrcode == ERRCODE_ETL_CHECK_FAILED && error->hint == NULL)
+		error->hint = "etl.check_log has the results of all checks.";
+
+	HOLD_CANCEL_INTERRUPTS();
+	worker_failed(attempt, error, cause);
+	RESUME_CANCEL_INTERRUPTS();
+}
+
+static void
+worker_make_attempt(WorkerSlot *slot)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(worker_context);
+
+	worker_attempt = worker_begin_attempt(slot);
+	worker_forget_cancel(slot);
 	PG_TRY();
 	{
-		HOLD_CANCEL_INTERRUPTS();
-		worker_prepare(attempt);
-		RESUME_CANCEL_INTERRUPTS();
-
-		worker_watch(attempt);
-		worker_execute(attempt);
-
-		worker_measure(attempt);
-		XactReadOnly = false;	/* what the step may have set is not meant for us */
-		catalog_attempt_succeeded(worker_run->run_id, slot->step_id, slot->attempt,
-								  &attempt->cost);
-		worker_log_checks(attempt);
-		CommitTransactionCommand();
-		MemoryContextSwitchTo(worker_context);
-
-		slot->status = ETL_STEP_SUCCESS;
-		worker_say_warnings(slot, attempt->cost.warnings);
-		slot->relid = attempt->relid;
-		slot->count_rows = attempt->cost.count_rows;
-		slot->table_size = attempt->cost.table_size;
-		slot->read_sources = attempt->cost.read_sources;
+		worker_try(worker_attempt);
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
-		RetryCause	cause;
-
-		MemoryContextSwitchTo(worker_context);
-		error = CopyErrorData();
-		cause = worker_cause(attempt, error);
-		EmitErrorReport();
-		FlushErrorState();
-		AbortOutOfAnyTransaction();
-		MemoryContextSwitchTo(worker_context);
-		worker_measure(attempt);
-		attempt->cost.count_rows = -1;
-		attempt->cost.table_size = -1;
-		worker_locate(attempt, error);
-		if (error->sqlerrcode == ERRCODE_ETL_CHECK_FAILED && error->hint == NULL)
-			error->hint = "etl.check_log has the results of all checks.";
-
-		HOLD_CANCEL_INTERRUPTS();
-		worker_failed(attempt, error, cause);
-		RESUME_CANCEL_INTERRUPTS();
+		worker_catch(worker_attempt);
 	}
 	PG_END_TRY();
-
 	worker_attempt = NULL;
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextReset(worker_context);
