@@ -63,54 +63,54 @@ static const char *const durability_words[] = {"unlogged", "outputs", "all", NUL
 
 /* argno: of create_pipeline */
 const Option definition_option_fields[] = {
-	{.name = "target_schema", .type = OPTION_NAME, .argno = 1, FIELD(Pipeline, target_schema)},
-	{.name = "search_path", .type = OPTION_TEXT, .argno = 2, FIELD(Pipeline, search_path)},
-	{.name = "max_parallel", .type = OPTION_INT, .argno = 3, FIELD(Pipeline, max_parallel),
+	{.name = "target_schema", .type = OPTION_NAME, .argno = 1, OPTION_MEMBER(Pipeline, target_schema)},
+	{.name = "search_path", .type = OPTION_TEXT, .argno = 2, OPTION_MEMBER(Pipeline, search_path)},
+	{.name = "max_parallel", .type = OPTION_INT, .argno = 3, OPTION_MEMBER(Pipeline, max_parallel),
 	.min = 1, .max = ETL_MAX_PARALLEL},
-	{.name = "max_attempts", .type = OPTION_INT, .argno = 4, FIELD(Pipeline, max_attempts),
+	{.name = "max_attempts", .type = OPTION_INT, .argno = 4, OPTION_MEMBER(Pipeline, max_attempts),
 	.min = 1, .max = ETL_MAX_ATTEMPTS},
-	{.name = "retry_delay", .type = OPTION_INTERVAL, .argno = 5, FIELD(Pipeline, retry_delay_ms),
-	.min = 0, .max = FIELD_MAX_INTERVAL_MS},
-	{.name = "retry_on", .type = OPTION_TEXT_LIST, .argno = 6, FIELD(Pipeline, retry_on)},
-	{.name = "step_timeout", .type = OPTION_INTERVAL, .argno = 7, FIELD(Pipeline, step_timeout_ms),
-	.min = 1, .max = FIELD_MAX_INTERVAL_MS},
-	{.name = "run_timeout", .type = OPTION_INTERVAL, .argno = 8, FIELD(Pipeline, run_timeout_ms),
-	.min = 1, .max = FIELD_MAX_INTERVAL_MS},
-	{.name = "ordering", .type = OPTION_WORD, .argno = 9, FIELD(Pipeline, staged),
+	{.name = "retry_delay", .type = OPTION_INTERVAL, .argno = 5, OPTION_MEMBER(Pipeline, retry_delay_ms),
+	.min = 0, .max = OPTION_MAX_INTERVAL_MS},
+	{.name = "retry_on", .type = OPTION_TEXT_LIST, .argno = 6, OPTION_MEMBER(Pipeline, retry_on)},
+	{.name = "step_timeout", .type = OPTION_INTERVAL, .argno = 7, OPTION_MEMBER(Pipeline, step_timeout_ms),
+	.min = 1, .max = OPTION_MAX_INTERVAL_MS},
+	{.name = "run_timeout", .type = OPTION_INTERVAL, .argno = 8, OPTION_MEMBER(Pipeline, run_timeout_ms),
+	.min = 1, .max = OPTION_MAX_INTERVAL_MS},
+	{.name = "ordering", .type = OPTION_WORD, .argno = 9, OPTION_MEMBER(Pipeline, staged),
 	.words = ordering_words},
-	{.name = "durability", .type = OPTION_WORD, .argno = 10, FIELD(Pipeline, durability),
+	{.name = "durability", .type = OPTION_WORD, .argno = 10, OPTION_MEMBER(Pipeline, durability),
 	.words = durability_words},
-	{.name = "description", .type = OPTION_TEXT, .argno = 11, FIELD(Pipeline, description)},
-	{.name = "one_snapshot", .type = OPTION_BOOL, .argno = 12, FIELD(Pipeline, one_snapshot)},
+	{.name = "description", .type = OPTION_TEXT, .argno = 11, OPTION_MEMBER(Pipeline, description)},
+	{.name = "one_snapshot", .type = OPTION_BOOL, .argno = 12, OPTION_MEMBER(Pipeline, one_snapshot)},
 };
 const int	definition_option_count = lengthof(definition_option_fields);
 static const char *const fixed_options[] = {"pipeline", "owner", NULL};
 
 /* argno: of add_step, whose process_name and step_id are not among these */
-const Option definition_step_fields[] = {
-	{.name = "sql_query", .type = OPTION_TEXT, .argno = 2, FIELD(Step, sql_query),
+const Option definition_step_options[] = {
+	{.name = "sql_query", .type = OPTION_TEXT, .argno = 2, OPTION_MEMBER(Step, sql_query),
 	.required = true},
-	{.name = "depends_on", .type = OPTION_NAME_LIST, .argno = 3, FIELD(Step, depends_on)},
-	{.name = "execution_order", .type = OPTION_INT, .argno = 4, FIELD(Step, execution_order),
+	{.name = "depends_on", .type = OPTION_NAME_LIST, .argno = 3, OPTION_MEMBER(Step, depends_on)},
+	{.name = "execution_order", .type = OPTION_INT, .argno = 4, OPTION_MEMBER(Step, execution_order),
 	.has_offset = offsetof(Step, has_order), .min = -PG_INT32_MAX, .max = PG_INT32_MAX},
-	{.name = "broadcast", .type = OPTION_BOOL, .argno = 5, FIELD(Step, broadcast)},
-	{.name = "cache", .type = OPTION_BOOL, .argno = 6, FIELD(Step, cache)},
-	{.name = "persist", .type = OPTION_BOOL, .argno = 7, FIELD(Step, persist),
+	{.name = "broadcast", .type = OPTION_BOOL, .argno = 5, OPTION_MEMBER(Step, broadcast)},
+	{.name = "cache", .type = OPTION_BOOL, .argno = 6, OPTION_MEMBER(Step, cache)},
+	{.name = "persist", .type = OPTION_BOOL, .argno = 7, OPTION_MEMBER(Step, persist),
 	.has_offset = offsetof(Step, has_persist)},
-	{.name = "repartition", .type = OPTION_INT, .argno = 8, FIELD(Step, repartition),
+	{.name = "repartition", .type = OPTION_INT, .argno = 8, OPTION_MEMBER(Step, repartition),
 	.min = 1, .max = ETL_MAX_PARTITIONS},
-	{.name = "repartition_by", .type = OPTION_NAME_LIST, .argno = 9, FIELD(Step, repartition_by)},
-	{.name = "keep", .type = OPTION_BOOL, .argno = 10, FIELD(Step, keep)},
-	{.name = "indexes", .type = OPTION_TEXT_LIST, .argno = 11, FIELD(Step, indexes)},
-	{.name = "checks", .type = OPTION_TEXT_LIST, .argno = 12, FIELD(Step, checks)},
-	{.name = "settings", .type = OPTION_TEXT_LIST, .argno = 13, FIELD(Step, settings)},
-	{.name = "max_attempts", .type = OPTION_INT, .argno = 14, FIELD(Step, max_attempts),
+	{.name = "repartition_by", .type = OPTION_NAME_LIST, .argno = 9, OPTION_MEMBER(Step, repartition_by)},
+	{.name = "keep", .type = OPTION_BOOL, .argno = 10, OPTION_MEMBER(Step, keep)},
+	{.name = "indexes", .type = OPTION_TEXT_LIST, .argno = 11, OPTION_MEMBER(Step, indexes)},
+	{.name = "checks", .type = OPTION_TEXT_LIST, .argno = 12, OPTION_MEMBER(Step, checks)},
+	{.name = "settings", .type = OPTION_TEXT_LIST, .argno = 13, OPTION_MEMBER(Step, settings)},
+	{.name = "max_attempts", .type = OPTION_INT, .argno = 14, OPTION_MEMBER(Step, max_attempts),
 	.min = 1, .max = ETL_MAX_ATTEMPTS},
-	{.name = "step_timeout", .type = OPTION_INTERVAL, .argno = 15, FIELD(Step, step_timeout_ms),
-	.min = 1, .max = FIELD_MAX_INTERVAL_MS},
-	{.name = "description", .type = OPTION_TEXT, .argno = 16, FIELD(Step, description)},
+	{.name = "step_timeout", .type = OPTION_INTERVAL, .argno = 15, OPTION_MEMBER(Step, step_timeout_ms),
+	.min = 1, .max = OPTION_MAX_INTERVAL_MS},
+	{.name = "description", .type = OPTION_TEXT, .argno = 16, OPTION_MEMBER(Step, description)},
 };
-const int	definition_step_count = lengthof(definition_step_fields);
+const int	definition_step_count = lengthof(definition_step_options);
 static const char *const fixed_step_fields[] = {"process_name", "step_id", "pipeline", NULL};
 
 #define ADD_STEP_ARG_STEP_ID	17
@@ -470,7 +470,7 @@ definition_open(const char *name, const char *function)
 bool
 definition_step_equal(const Step *a, const Step *b)
 {
-	return option_all_equal(definition_step_fields, definition_step_count, a, b);
+	return option_all_equal(definition_step_options, definition_step_count, a, b);
 }
 
 bool
@@ -664,7 +664,7 @@ etl_add_step(PG_FUNCTION_ARGS)
 	definition_default_step(&step);
 	option_check_name("process_name", process_name);
 	step.process_name = process_name;
-	option_take_arguments(definition_step_fields, definition_step_count, &step, fcinfo);
+	option_take_arguments(definition_step_options, definition_step_count, &step, fcinfo);
 
 	if (catalog_find_step(pipeline->id, process_name) != NULL)
 		ereport(ERROR,
@@ -691,7 +691,7 @@ etl_alter_step(PG_FUNCTION_ARGS)
 	Step		defaults;
 
 	definition_default_step(&defaults);
-	option_take_changes("step", definition_step_fields, definition_step_count, &changed,
+	option_take_changes("step", definition_step_options, definition_step_count, &changed,
 						&defaults, fixed_step_fields, changes);
 	definition_check_step(pipeline, &changed);
 	if (!definition_step_equal(old, &changed))

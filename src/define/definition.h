@@ -19,10 +19,10 @@
 /* The options of a Pipeline, and what a Step has beside process_name and step_id. */
 extern const Option definition_option_fields[];
 extern const int definition_option_count;
-extern const Option definition_step_fields[];
+extern const Option definition_step_options[];
 extern const int definition_step_count;
 
-/* The defaults of all fields; nothing else of a Pipeline is touched. */
+/* The defaults of all options; nothing else of a Pipeline is touched. */
 extern void definition_default_options(Pipeline *pipeline);
 
 /* A step with nothing but defaults: no name, no SQL, step_id 0. */

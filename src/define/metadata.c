@@ -25,10 +25,8 @@
 #include "define/pipeline.h"
 
 #include "fmgr.h"
-#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/jsonb.h"
-#include "utils/numeric.h"
 
 PG_FUNCTION_INFO_V1(etl_update_metadata);
 
@@ -57,7 +55,7 @@ typedef struct StepNumber
 	const char *process_name;	/* who has it */
 } StepNumber;
 
-/* Keys that are no fields of a step; see take_key. */
+/* Keys that are no options of a step; see take_key. */
 static const char *const row_keys[] = {
 	"step_id", "process_name", "version", "pipeline", "kind"
 };
@@ -69,41 +67,6 @@ row_error_context(void *arg)
 }
 
 /* ---- reading rows ---- */
-
-static void
-raise_json_type(const char *key, const char *expected)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("value of key \"%s\" must be %s", key, expected)));
-}
-
-static char *
-text_value(const char *key, const JsonbValue *value)
-{
-	if (value->type != jbvString)
-		raise_json_type(key, "a string");
-	return pnstrdup(value->val.string.val, value->val.string.len);
-}
-
-/* Out of any range where it does not fit. */
-static int64
-int_value(const char *key, const JsonbValue *value)
-{
-	char	   *text;
-	char	   *end;
-	long long	number;
-
-	if (value->type != jbvNumeric)
-		raise_json_type(key, "an integer");
-	text = DatumGetCString(DirectFunctionCall1(numeric_out,
-											   NumericGetDatum(value->val.numeric)));
-
-	number = strtoll(text, &end, 10);	/* at the limits where it overflows */
-	if (*end != '\0')
-		raise_json_type(key, "an integer");
-	return number;
-}
 
 /* 'a, b': the form in which metadata tables have it.  A blank string is none. */
 static List *
@@ -142,7 +105,7 @@ raise_unknown_key(const char *key)
 	for (int i = 0; i < (int) lengthof(row_keys); i++)
 		nearest_consider(&nearest, row_keys[i]);
 	for (int i = 0; i < definition_step_count; i++)
-		nearest_consider(&nearest, definition_step_fields[i].name);
+		nearest_consider(&nearest, definition_step_options[i].name);
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown key \"%s\" in \"steps\"", key),
@@ -158,18 +121,18 @@ take_key(const Pipeline *pipeline, MetadataRow *row, const Step *defaults,
 		return;					/* read_row has it */
 	if (strcmp(key, "step_id") == 0 && value->type != jbvNull)
 	{
-		row->step_id = int_value(key, value);
+		row->step_id = option_json_int(key, value);
 		definition_check_step_id(row->step_id);
 	}
 	else if (strcmp(key, "version") == 0 && value->type != jbvNull)
 	{
-		row->version = int_value(key, value);
+		row->version = option_json_int(key, value);
 		if (row->version < 1)
-			raise_json_type(key, "a positive integer");
+			option_raise_json_type(key, "a positive integer");
 	}
 	else if (strcmp(key, "pipeline") == 0 && value->type != jbvNull)
 	{
-		char	   *name = text_value(key, value);
+		char	   *name = option_json_text(key, value, "a string");
 
 		if (strcmp(name, pipeline->name) != 0)
 			ereport(ERROR,
@@ -179,17 +142,17 @@ take_key(const Pipeline *pipeline, MetadataRow *row, const Step *defaults,
 					 errhint("To copy steps, leave out the key \"pipeline\".")));
 	}
 	else if (strcmp(key, "kind") == 0 && value->type != jbvNull)
-		row->kind = text_value(key, value);
+		row->kind = option_json_text(key, value, "a string");
 	else if (strcmp(key, "depends_on") == 0)
 	{
 		row->has_depends_on = true;
 		if (value->type == jbvString)
-			row->step.depends_on = split_names(key, text_value(key, value));
+			row->step.depends_on = split_names(key, option_json_text(key, value, "a string"));
 		else
-			(void) option_take_value(definition_step_fields, definition_step_count,
+			(void) option_take_value(definition_step_options, definition_step_count,
 									 &row->step, defaults, key, value);
 	}
-	else if (!option_take_value(definition_step_fields, definition_step_count,
+	else if (!option_take_value(definition_step_options, definition_step_count,
 								&row->step, defaults, key, value))
 	{
 		for (int i = 0; i < (int) lengthof(row_keys); i++)
@@ -217,7 +180,7 @@ begin_row(HTAB *names, JsonbContainer *object, const Step *defaults)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("a row needs a \"%s\"", key)));
-	name = text_value(key, value);
+	name = option_json_text(key, value, "a string");
 	option_check_name(key, name);
 
 	entry = hash_search(names, name, HASH_ENTER, &found);

@@ -5,7 +5,7 @@
  *
  * Values come from SQL arguments or from jsonb; both are brought to the form
  * that the struct has and then checked by the same code.  What depends on more
- * than one field is not checked here.
+ * than one option is not checked here.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,7 +24,7 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
-#define MEMBER(type, target, field) ((type *) ((char *) (target) + (field)->offset))
+#define MEMBER(type, target, option) ((type *) ((char *) (target) + (option)->offset))
 
 void
 option_raise_null(const char *what)
@@ -68,211 +68,207 @@ option_text_argument(FunctionCallInfo fcinfo, int argno, const char *what)
 /* ---- setting a member, with the checks ---- */
 
 static void
-set_text(const Option *field, void *target, char *value)
+set_text(const Option *option, void *target, char *value)
 {
-	if (field->type == OPTION_NAME)
-		option_check_name(field->name, value);
-	*MEMBER(char *, target, field) = value;
+	if (option->type == OPTION_NAME)
+		option_check_name(option->name, value);
+	*MEMBER(char *, target, option) = value;
 }
 
 static void
-set_list(const Option *field, void *target, List *value)
+set_list(const Option *option, void *target, List *value)
 {
-	if (field->type == OPTION_NAME_LIST)
+	if (option->type == OPTION_NAME_LIST)
 	{
 		ListCell   *lc;
 
 		foreach(lc, value)
-			option_check_name(field->name, lfirst(lc));
+			option_check_name(option->name, lfirst(lc));
 	}
-	*MEMBER(List *, target, field) = value;
+	*MEMBER(List *, target, option) = value;
 }
 
 static void
-set_int(const Option *field, void *target, int64 value)
+set_int(const Option *option, void *target, int64 value)
 {
-	if (value < field->min || value > field->max)
+	if (value < option->min || value > option->max)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" is out of range: " INT64_FORMAT, field->name, value),
+				 errmsg("\"%s\" is out of range: " INT64_FORMAT, option->name, value),
 				 errdetail("It must be between " INT64_FORMAT " and " INT64_FORMAT ".",
-						   field->min, field->max)));
-	*MEMBER(int32, target, field) = (int32) value;
+						   option->min, option->max)));
+	*MEMBER(int32, target, option) = (int32) value;
 }
 
 static void
-set_interval(const Option *field, void *target, const Interval *value)
+set_interval(const Option *option, void *target, const Interval *value)
 {
 	int64		ms;
 
 	if (INTERVAL_NOT_FINITE(value))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must be finite", field->name)));
+				 errmsg("\"%s\" must be finite", option->name)));
 	ms = catalog_interval_to_ms(value);
 	if (ms < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must not be negative", field->name)));
-	if (ms < field->min)
+				 errmsg("\"%s\" must not be negative", option->name)));
+	if (ms < option->min)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must be at least one millisecond", field->name),
+				 errmsg("\"%s\" must be at least one millisecond", option->name),
 				 errhint("Use NULL for no time-out.")));
-	if (ms > field->max)
+	if (ms > option->max)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must not be longer than 100 years", field->name)));
-	*MEMBER(int64, target, field) = ms;
+				 errmsg("\"%s\" must not be longer than 100 years", option->name)));
+	*MEMBER(int64, target, option) = ms;
 }
 
 static void
-set_word(const Option *field, void *target, const char *value)
+set_word(const Option *option, void *target, const char *value)
 {
 	StringInfoData list;
 	int			n = 0;
 
-	for (n = 0; field->words[n] != NULL; n++)
+	for (n = 0; option->words[n] != NULL; n++)
 	{
-		if (strcmp(field->words[n], value) != 0)
+		if (strcmp(option->words[n], value) != 0)
 			continue;
-		if (field->size == sizeof(bool))
-			*MEMBER(bool, target, field) = n != 0;
+		if (option->size == sizeof(bool))
+			*MEMBER(bool, target, option) = n != 0;
 		else
-			*MEMBER(int, target, field) = n;
+			*MEMBER(int, target, option) = n;
 		return;
 	}
 
 	initStringInfo(&list);
 	for (int i = 0; i < n; i++)
 		appendStringInfo(&list, "%s\"%s\"",
-						 i == 0 ? "" : i == n - 1 ? " and " : ", ", field->words[i]);
+						 i == 0 ? "" : i == n - 1 ? " and " : ", ", option->words[i]);
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for \"%s\": \"%s\"", field->name, value),
+			 errmsg("invalid value for \"%s\": \"%s\"", option->name, value),
 			 errhint("Available values: %s.", list.data)));
 }
 
-/* There is a value, or, after reset_field, perhaps not. */
+/* There is a value, or, after reset_option, perhaps not. */
 static void
-set_has(const Option *field, void *target, bool has)
+set_has(const Option *option, void *target, bool has)
 {
-	if (field->has_offset != 0)
-		*((bool *) ((char *) target + field->has_offset)) = has;
+	if (option->has_offset != 0)
+		*((bool *) ((char *) target + option->has_offset)) = has;
 }
 
 static bool
-get_has(const Option *field, const void *target)
+get_has(const Option *option, const void *target)
 {
-	return field->has_offset == 0 ||
-		*((const bool *) ((const char *) target + field->has_offset));
+	return option->has_offset == 0 ||
+		*((const bool *) ((const char *) target + option->has_offset));
 }
 
 static void
-reset_field(const Option *field, void *target, const void *defaults)
+reset_option(const Option *option, void *target, const void *defaults)
 {
-	memcpy(MEMBER(char, target, field), MEMBER(const char, defaults, field), field->size);
-	set_has(field, target, field->has_offset != 0 && get_has(field, defaults));
+	memcpy(MEMBER(char, target, option), MEMBER(const char, defaults, option), option->size);
+	set_has(option, target, option->has_offset != 0 && get_has(option, defaults));
 }
 
 /* ---- SQL arguments ---- */
 
 static List *
-list_from_array(const Option *field, ArrayType *array)
+list_from_array(const Option *option, ArrayType *array)
 {
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("\"%s\" must be a one-dimensional array", field->name)));
+				 errmsg("\"%s\" must be a one-dimensional array", option->name)));
 	if (array_contains_nulls(array))
-		raise_null_element(field->name);
+		raise_null_element(option->name);
 	return catalog_array_to_list(array);
 }
 
 void
-option_take_arguments(const Option *fields, int nfields, void *target, FunctionCallInfo fcinfo)
+option_take_arguments(const Option *options, int noptions, void *target, FunctionCallInfo fcinfo)
 {
-	for (int i = 0; i < nfields; i++)
+	for (int i = 0; i < noptions; i++)
 	{
-		const Option *field = &fields[i];
-		int			n = field->argno;
+		const Option *option = &options[i];
+		int			n = option->argno;
 
 		if (PG_ARGISNULL(n))
 		{
-			if (field->required)
-				option_raise_null(field->name);
+			if (option->required)
+				option_raise_null(option->name);
 			continue;
 		}
 
-		switch (field->type)
+		switch (option->type)
 		{
 			case OPTION_TEXT:
 			case OPTION_NAME:
-				set_text(field, target, text_to_cstring(PG_GETARG_TEXT_PP(n)));
+				set_text(option, target, text_to_cstring(PG_GETARG_TEXT_PP(n)));
 				break;
 			case OPTION_TEXT_LIST:
 			case OPTION_NAME_LIST:
-				set_list(field, target, list_from_array(field, PG_GETARG_ARRAYTYPE_P(n)));
+				set_list(option, target, list_from_array(option, PG_GETARG_ARRAYTYPE_P(n)));
 				break;
 			case OPTION_BOOL:
-				*MEMBER(bool, target, field) = PG_GETARG_BOOL(n);
+				*MEMBER(bool, target, option) = PG_GETARG_BOOL(n);
 				break;
 			case OPTION_INT:
-				set_int(field, target, PG_GETARG_INT32(n));
+				set_int(option, target, PG_GETARG_INT32(n));
 				break;
 			case OPTION_INTERVAL:
-				set_interval(field, target, PG_GETARG_INTERVAL_P(n));
+				set_interval(option, target, PG_GETARG_INTERVAL_P(n));
 				break;
 			case OPTION_WORD:
-				set_word(field, target, text_to_cstring(PG_GETARG_TEXT_PP(n)));
+				set_word(option, target, text_to_cstring(PG_GETARG_TEXT_PP(n)));
 				break;
 		}
-		set_has(field, target, true);
+		set_has(option, target, true);
 	}
 }
 
 /* ---- jsonb ---- */
 
-static void
-raise_json_type(const Option *field, const char *expected)
+void
+option_raise_json_type(const char *key, const char *expected)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("value of key \"%s\" must be %s", field->name, expected)));
+			 errmsg("value of key \"%s\" must be %s", key, expected)));
 }
 
-static char *
-text_from_json(const Option *field, const JsonbValue *value, const char *expected)
+char *
+option_json_text(const char *key, const JsonbValue *value, const char *expected)
 {
 	if (value->type != jbvString)
-		raise_json_type(field, expected);
+		option_raise_json_type(key, expected);
 	return pnstrdup(value->val.string.val, value->val.string.len);
 }
 
-static int64
-int_from_json(const Option *field, const JsonbValue *value)
+int64
+option_json_int(const char *key, const JsonbValue *value)
 {
 	char	   *text;
 	char	   *end;
 	long long	number;
 
 	if (value->type != jbvNumeric)
-		raise_json_type(field, "an integer");
+		option_raise_json_type(key, "an integer");
 	text = DatumGetCString(DirectFunctionCall1(numeric_out,
 											   NumericGetDatum(value->val.numeric)));
 
-	errno = 0;
-	number = strtoll(text, &end, 10);
+	number = strtoll(text, &end, 10);	/* at the limits where it overflows */
 	if (*end != '\0')
-		raise_json_type(field, "an integer");
-	if (errno != 0)
-		number = text[0] == '-' ? PG_INT64_MIN : PG_INT64_MAX;	/* out of any range */
-
+		option_raise_json_type(key, "an integer");
 	return number;
 }
 
 static List *
-list_from_json(const Option *field, const JsonbValue *value)
+list_from_json(const Option *option, const JsonbValue *value)
 {
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
@@ -280,7 +276,7 @@ list_from_json(const Option *field, const JsonbValue *value)
 	List	   *list = NIL;
 
 	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
-		raise_json_type(field, "an array of strings");
+		option_raise_json_type(option->name, "an array of strings");
 
 	iterator = JsonbIteratorInit(value->val.binary.data);
 	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
@@ -288,50 +284,50 @@ list_from_json(const Option *field, const JsonbValue *value)
 		if (token != WJB_ELEM)
 			continue;
 		if (element.type == jbvNull)
-			raise_null_element(field->name);
-		list = lappend(list, text_from_json(field, &element, "an array of strings"));
+			raise_null_element(option->name);
+		list = lappend(list, option_json_text(option->name, &element, "an array of strings"));
 	}
 	return list;
 }
 
 static void
-set_from_json(const Option *field, void *target, const JsonbValue *value)
+set_from_json(const Option *option, void *target, const JsonbValue *value)
 {
-	switch (field->type)
+	switch (option->type)
 	{
 		case OPTION_TEXT:
 		case OPTION_NAME:
-			set_text(field, target, text_from_json(field, value, "a string"));
+			set_text(option, target, option_json_text(option->name, value, "a string"));
 			break;
 		case OPTION_TEXT_LIST:
 		case OPTION_NAME_LIST:
-			set_list(field, target, list_from_json(field, value));
+			set_list(option, target, list_from_json(option, value));
 			break;
 		case OPTION_BOOL:
 			if (value->type != jbvBool)
-				raise_json_type(field, "true or false");
-			*MEMBER(bool, target, field) = value->val.boolean;
+				option_raise_json_type(option->name, "true or false");
+			*MEMBER(bool, target, option) = value->val.boolean;
 			break;
 		case OPTION_INT:
-			set_int(field, target, int_from_json(field, value));
+			set_int(option, target, option_json_int(option->name, value));
 			break;
 		case OPTION_INTERVAL:
-			set_interval(field, target,
+			set_interval(option, target,
 						 DatumGetIntervalP(DirectFunctionCall3(interval_in,
-															   CStringGetDatum(text_from_json(field, value, "a string that is an interval")),
+															   CStringGetDatum(option_json_text(option->name, value, "a string that is an interval")),
 															   ObjectIdGetDatum(InvalidOid),
 															   Int32GetDatum(-1))));
 			break;
 		case OPTION_WORD:
-			set_word(field, target, text_from_json(field, value, "a string"));
+			set_word(option, target, option_json_text(option->name, value, "a string"));
 			break;
 	}
-	set_has(field, target, true);
+	set_has(option, target, true);
 }
 
 /* An unknown key, or one of those that cannot be changed. */
 static void
-raise_wrong_key(const char *what, const Option *fields, int nfields,
+raise_wrong_key(const char *what, const Option *options, int noptions,
 				const char *const *fixed, const char *key)
 {
 	Nearest		nearest;
@@ -346,8 +342,8 @@ raise_wrong_key(const char *what, const Option *fields, int nfields,
 	}
 
 	nearest_init(&nearest, key);
-	for (int i = 0; i < nfields; i++)
-		nearest_consider(&nearest, fields[i].name);
+	for (int i = 0; i < noptions; i++)
+		nearest_consider(&nearest, options[i].name);
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown key \"%s\" in \"changes\"", key),
@@ -356,32 +352,32 @@ raise_wrong_key(const char *what, const Option *fields, int nfields,
 }
 
 bool
-option_take_value(const Option *fields, int nfields, void *target, const void *defaults,
+option_take_value(const Option *options, int noptions, void *target, const void *defaults,
 				  const char *key, const JsonbValue *value)
 {
-	const Option *field = NULL;
+	const Option *option = NULL;
 
-	for (int i = 0; i < nfields && field == NULL; i++)
+	for (int i = 0; i < noptions && option == NULL; i++)
 	{
-		if (strcmp(fields[i].name, key) == 0)
-			field = &fields[i];
+		if (strcmp(options[i].name, key) == 0)
+			option = &options[i];
 	}
-	if (field == NULL)
+	if (option == NULL)
 		return false;
 
 	if (value->type != jbvNull)
-		set_from_json(field, target, value);
-	else if (field->required)
+		set_from_json(option, target, value);
+	else if (option->required)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("value of key \"%s\" must not be null", field->name)));
+				 errmsg("value of key \"%s\" must not be null", option->name)));
 	else
-		reset_field(field, target, defaults);
+		reset_option(option, target, defaults);
 	return true;
 }
 
 void
-option_take_changes(const char *what, const Option *fields, int nfields, void *target,
+option_take_changes(const char *what, const Option *options, int noptions, void *target,
 					const void *defaults, const char *const *fixed, const Jsonb *changes)
 {
 	JsonbIterator *iterator;
@@ -400,8 +396,8 @@ option_take_changes(const char *what, const Option *fields, int nfields, void *t
 		if (token == WJB_KEY)
 			key = pnstrdup(value.val.string.val, value.val.string.len);
 		else if (token == WJB_VALUE &&
-				 !option_take_value(fields, nfields, target, defaults, key, &value))
-			raise_wrong_key(what, fields, nfields, fixed, key);
+				 !option_take_value(options, noptions, target, defaults, key, &value))
+			raise_wrong_key(what, options, noptions, fixed, key);
 	}
 }
 
@@ -426,43 +422,43 @@ interval_to_text(int64 ms)
 }
 
 char *
-option_to_text(const Option *field, const void *source)
+option_to_text(const Option *option, const void *source)
 {
-	if (!get_has(field, source))
+	if (!get_has(option, source))
 		return NULL;
 
-	switch (field->type)
+	switch (option->type)
 	{
 		case OPTION_TEXT:
 		case OPTION_NAME:
-			return *MEMBER(char *const, source, field);
+			return *MEMBER(char *const, source, option);
 		case OPTION_TEXT_LIST:
 		case OPTION_NAME_LIST:
 			{
-				const List *list = *MEMBER(List *const, source, field);
+				const List *list = *MEMBER(List *const, source, option);
 
 				return list == NIL ? NULL :
 					output_value(TEXTARRAYOID, PointerGetDatum(catalog_list_to_array(list)));
 			}
 		case OPTION_BOOL:
-			return pstrdup(*MEMBER(const bool, source, field) ? "true" : "false");
+			return pstrdup(*MEMBER(const bool, source, option) ? "true" : "false");
 		case OPTION_INT:
 			{
-				int32		value = *MEMBER(const int32, source, field);
+				int32		value = *MEMBER(const int32, source, option);
 
 				/* where 0 is no possible value it stands for none */
-				return value == 0 && field->min > 0 ? NULL : psprintf("%d", value);
+				return value == 0 && option->min > 0 ? NULL : psprintf("%d", value);
 			}
 		case OPTION_INTERVAL:
 			{
-				int64		ms = *MEMBER(const int64, source, field);
+				int64		ms = *MEMBER(const int64, source, option);
 
 				return ms == CATALOG_NO_TIMEOUT ? NULL : interval_to_text(ms);
 			}
 		case OPTION_WORD:
-			return pstrdup(field->words[field->size == sizeof(bool) ?
-										(int) *MEMBER(const bool, source, field) :
-										*MEMBER(const int, source, field)]);
+			return pstrdup(option->words[option->size == sizeof(bool) ?
+										 (int) *MEMBER(const bool, source, option) :
+										 *MEMBER(const int, source, option)]);
 	}
 	return NULL;				/* keep compiler quiet */
 }
@@ -470,57 +466,57 @@ option_to_text(const Option *field, const void *source)
 /* ---- text of a script ---- */
 
 void
-option_take_text(const Option *field, void *target, char *value)
+option_take_text(const Option *option, void *target, char *value)
 {
 	bool		truth;
 	int32		number;
 
-	switch (field->type)
+	switch (option->type)
 	{
 		case OPTION_TEXT:
 		case OPTION_NAME:
-			set_text(field, target, value);
+			set_text(option, target, value);
 			break;
 		case OPTION_BOOL:
 			if (!parse_bool(value, &truth))
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("invalid value for \"%s\": \"%s\"", field->name, value),
+						 errmsg("invalid value for \"%s\": \"%s\"", option->name, value),
 						 errhint("Available values: %s.", "\"true\" and \"false\"")));
-			*MEMBER(bool, target, field) = truth;
+			*MEMBER(bool, target, option) = truth;
 			break;
 		case OPTION_INT:
 			number = pg_strtoint32(value);
-			set_int(field, target, number);
+			set_int(option, target, number);
 			break;
 		case OPTION_INTERVAL:
-			set_interval(field, target,
+			set_interval(option, target,
 						 DatumGetIntervalP(DirectFunctionCall3(interval_in,
 															   CStringGetDatum(value),
 															   ObjectIdGetDatum(InvalidOid),
 															   Int32GetDatum(-1))));
 			break;
 		case OPTION_WORD:
-			set_word(field, target, value);
+			set_word(option, target, value);
 			break;
 		case OPTION_TEXT_LIST:
 		case OPTION_NAME_LIST:
-			elog(ERROR, "field \"%s\" is a list", field->name);
+			elog(ERROR, "option \"%s\" is a list", option->name);
 	}
-	set_has(field, target, true);
+	set_has(option, target, true);
 }
 
 void
-option_take_list(const Option *field, void *target, List *value)
+option_take_list(const Option *option, void *target, List *value)
 {
-	set_list(field, target, value);
-	set_has(field, target, true);
+	set_list(option, target, value);
+	set_has(option, target, true);
 }
 
 void
-option_add_element(const Option *field, void *target, char *value)
+option_add_element(const Option *option, void *target, char *value)
 {
-	option_take_list(field, target, lappend(*MEMBER(List *, target, field), value));
+	option_take_list(option, target, lappend(*MEMBER(List *, target, option), value));
 }
 
 /* ---- comparing ---- */
@@ -548,38 +544,38 @@ list_of_text_equal(const List *a, const List *b)
 }
 
 bool
-option_equal(const Option *field, const void *a, const void *b)
+option_equal(const Option *option, const void *a, const void *b)
 {
-	if (get_has(field, a) != get_has(field, b))
+	if (get_has(option, a) != get_has(option, b))
 		return false;
-	if (!get_has(field, a))
+	if (!get_has(option, a))
 		return true;
 
-	switch (field->type)
+	switch (option->type)
 	{
 		case OPTION_TEXT:
 		case OPTION_NAME:
-			return text_equal(*MEMBER(char *const, a, field), *MEMBER(char *const, b, field));
+			return text_equal(*MEMBER(char *const, a, option), *MEMBER(char *const, b, option));
 		case OPTION_TEXT_LIST:
 		case OPTION_NAME_LIST:
-			return list_of_text_equal(*MEMBER(List *const, a, field),
-									  *MEMBER(List *const, b, field));
+			return list_of_text_equal(*MEMBER(List *const, a, option),
+									  *MEMBER(List *const, b, option));
 		case OPTION_BOOL:
 		case OPTION_INT:
 		case OPTION_INTERVAL:
 		case OPTION_WORD:
-			return memcmp(MEMBER(const char, a, field), MEMBER(const char, b, field),
-						  field->size) == 0;
+			return memcmp(MEMBER(const char, a, option), MEMBER(const char, b, option),
+						  option->size) == 0;
 	}
 	return false;				/* keep compiler quiet */
 }
 
 bool
-option_all_equal(const Option *fields, int nfields, const void *a, const void *b)
+option_all_equal(const Option *options, int noptions, const void *a, const void *b)
 {
-	for (int i = 0; i < nfields; i++)
+	for (int i = 0; i < noptions; i++)
 	{
-		if (!option_equal(&fields[i], a, b))
+		if (!option_equal(&options[i], a, b))
 			return false;
 	}
 	return true;

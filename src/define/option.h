@@ -44,35 +44,35 @@ typedef struct Option
 	const char *const *words;	/* of OPTION_WORD, up to NULL */
 } Option;
 
-#define FIELD(struct_type, member) \
+#define OPTION_MEMBER(struct_type, member) \
 	.offset = offsetof(struct_type, member), .size = sizeof(((struct_type *) 0)->member)
 
 /* Longer intervals are refused: 100 years. */
-#define FIELD_MAX_INTERVAL_MS	(INT64CONST(36525) * 86400000)
+#define OPTION_MAX_INTERVAL_MS	(INT64CONST(36525) * 86400000)
 
 /*
- * Sets all fields of the struct from the function's arguments; where an argument
- * is NULL the field stays as it is.  Raises null_value_not_allowed for required
+ * Sets all options of the struct from the function's arguments; where an argument
+ * is NULL the option stays as it is.  Raises null_value_not_allowed for required
  * ones, name_too_long, and invalid_parameter_value.
  */
-extern void option_take_arguments(const Option *fields, int nfields, void *target,
+extern void option_take_arguments(const Option *options, int noptions, void *target,
 								  FunctionCallInfo fcinfo);
 
 /*
- * Sets the fields that are keys of the object; null means the value that
+ * Sets the options that are keys of the object; null means the value that
  * "defaults" has.  "fixed" lists, up to NULL, names that are known, but cannot
- * be changed; "what" is what has the fields, for messages.  Raises errors as above, and invalid_parameter_value for what is
+ * be changed; "what" is what has the options, for messages.  Raises errors as above, and invalid_parameter_value for what is
  * no object, for unknown keys and for values of a wrong type.
  */
-extern void option_take_changes(const char *what, const Option *fields, int nfields,
+extern void option_take_changes(const char *what, const Option *options, int noptions,
 								void *target, const void *defaults,
 								const char *const *fixed, const Jsonb *changes);
 
 /*
- * Sets the one field that has the key for its name, as option_take_changes does.
+ * Sets the one option that has the key for its name, as option_take_changes does.
  * Returns false, and does nothing, where none has.
  */
-extern bool option_take_value(const Option *fields, int nfields, void *target,
+extern bool option_take_value(const Option *options, int noptions, void *target,
 							  const void *defaults, const char *key,
 							  const JsonbValue *value);
 
@@ -80,26 +80,34 @@ extern bool option_take_value(const Option *fields, int nfields, void *target,
  * The value as people see it in the views: NULL where there is none.  Intervals
  * follow IntervalStyle.  The result may point into the struct.
  */
-extern char *option_to_text(const Option *field, const void *source);
+extern char *option_to_text(const Option *option, const void *source);
 
-/* Is the field equal, are all fields equal? */
-extern bool option_equal(const Option *field, const void *a, const void *b);
-extern bool option_all_equal(const Option *fields, int nfields, const void *a, const void *b);
+/* Is the option equal, are all options equal? */
+extern bool option_equal(const Option *option, const void *a, const void *b);
+extern bool option_all_equal(const Option *options, int noptions, const void *a, const void *b);
 
 /*
- * Sets one field, with the same checks, from its text in a script: a value that
+ * Sets one option, with the same checks, from its text in a script: a value that
  * is not a list, a list, or a list with one more element.  The values are kept,
  * not copied.
  */
-extern void option_take_text(const Option *field, void *target, char *value);
-extern void option_take_list(const Option *field, void *target, List *value);
-extern void option_add_element(const Option *field, void *target, char *value);
+extern void option_take_text(const Option *option, void *target, char *value);
+extern void option_take_list(const Option *option, void *target, List *value);
+extern void option_add_element(const Option *option, void *target, char *value);
 
 /*
  * Checks an identifier: 1 to NAMEDATALEN - 1 bytes.  "what" is the argument's
  * name.  Raises name_too_long or invalid_parameter_value.
  */
 extern void option_check_name(const char *what, const char *name);
+
+/*
+ * Return the value of a key in jsonb; raise invalid_parameter_value, "value of key ... must be
+ * <expected>", where it is of another type.  An integer that is too large is one at the limits.
+ */
+extern char *option_json_text(const char *key, const JsonbValue *value, const char *expected);
+extern int64 option_json_int(const char *key, const JsonbValue *value);
+extern void option_raise_json_type(const char *key, const char *expected);
 
 /* Raise null_value_not_allowed: the argument of that name must not be null. */
 extern void option_raise_null(const char *what);

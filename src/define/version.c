@@ -103,32 +103,32 @@ typedef struct DiffOutput
 } DiffOutput;
 
 /*
- * A row for each field that differs; the name is NULL for a pipeline's options.
+ * A row for each option that differs; the name is NULL for a pipeline's options.
  * Where there is no "from" or "to" it is compared with what a step has by default.
  */
 static void
 put_differences(const DiffOutput *output, const char *process_name,
-				const Option *fields, int nfields, const void *from, const void *to)
+				const Option *options, int noptions, const void *from, const void *to)
 {
 	const char *change = from == NULL ? "added" : to == NULL ? "removed" : "changed";
 	Step		nothing;
 
 	definition_default_step(&nothing);
-	for (int i = 0; i < nfields; i++)
+	for (int i = 0; i < noptions; i++)
 	{
-		const Option *field = &fields[i];
+		const Option *option = &options[i];
 		Datum		values[DIFF_COLUMNS] = {0};
 		bool		nulls[DIFF_COLUMNS] = {false};
 		const char *texts[DIFF_COLUMNS];
 
-		if (option_equal(field, from ? from : &nothing, to ? to : &nothing))
+		if (option_equal(option, from ? from : &nothing, to ? to : &nothing))
 			continue;
 		texts[0] = process_name;
 		texts[1] = change;
-		texts[2] = field->name;
-		texts[3] = from ? option_to_text(field, from) : NULL;
-		texts[4] = to ? option_to_text(field, to) : NULL;
-		texts[5] = strcmp(field->name, "sql_query") != 0 ? NULL :
+		texts[2] = option->name;
+		texts[3] = from ? option_to_text(option, from) : NULL;
+		texts[4] = to ? option_to_text(option, to) : NULL;
+		texts[5] = strcmp(option->name, "sql_query") != 0 ? NULL :
 			text_diff_unified(texts[3], texts[4], output->from_label, output->to_label);
 		for (int column = 0; column < DIFF_COLUMNS; column++)
 		{
@@ -165,7 +165,7 @@ etl_diff(PG_FUNCTION_ARGS)
 					from.options, to.options);
 	while (next_pair(&from, &to, &i, &j, &step_from, &step_to))
 		put_differences(&output, step_from ? step_from->process_name : step_to->process_name,
-						definition_step_fields, definition_step_count, step_from, step_to);
+						definition_step_options, definition_step_count, step_from, step_to);
 
 	return (Datum) 0;
 }

@@ -70,14 +70,14 @@ coordinator_deadline(const RunRequest *request)
 static void
 coordinator_get_staff(RunState *run)
 {
-	run_state_allow_interrupts();
+	run_signal_listen();
 	while (!process_reserve())
 	{
-		run_state_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-												   COORDINATOR_SLOT_RETRY_MS));
+		run_signal_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													COORDINATOR_SLOT_RETRY_MS));
 		CHECK_FOR_INTERRUPTS();
 	}
-	run_state_forbid_interrupts();
+	run_signal_ignore();
 	request_settle(run->server, true);
 }
 
@@ -94,9 +94,9 @@ coordinator_wait_for_commit(RunState *run)
 		return;
 
 	StartTransactionCommand();
-	run_state_allow_interrupts();
+	run_signal_listen();
 	XactLockTableWait(xid, NULL, NULL, XLTW_None);
-	run_state_forbid_interrupts();
+	run_signal_ignore();
 	CommitTransactionCommand();
 
 	if (!TransactionIdDidCommit(xid))
@@ -115,9 +115,9 @@ coordinator_take_turn(RunState *run, const char *pipeline)
 	StartTransactionCommand();
 	if (caller != 0)
 		lock_caller(caller);
-	run_state_allow_interrupts();
+	run_signal_listen();
 	free = lock_pipeline(id, wait);
-	run_state_forbid_interrupts();
+	run_signal_ignore();
 	if (caller != 0)
 		lock_caller_release(caller);
 	CommitTransactionCommand();
@@ -290,7 +290,7 @@ static void
 coordinator_refuse(RunState *run, ErrorData *error)
 {
 	RequestMessage answer = {0};
-	bool		timed_out = run_state_deadline_has_passed();
+	bool		timed_out = run_signal_has(RUN_SIGNAL_DEADLINE);
 	bool		cancelled = !timed_out && error->sqlerrcode == ERRCODE_QUERY_CANCELED;
 
 	if (timed_out && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
@@ -326,7 +326,7 @@ coordinator_begin_run(RunState *run)
 	{
 		Pipeline   *pipeline;
 
-		run_state_arm_deadline(coordinator_deadline(run->request));
+		run_signal_arm_deadline(coordinator_deadline(run->request));
 		coordinator_get_staff(run);
 		coordinator_wait_for_commit(run);
 
@@ -345,7 +345,7 @@ coordinator_begin_run(RunState *run)
 		{
 			coordinator_load(run);
 			/* what a crashed run left may be in use */
-			run_state_allow_interrupts();
+			run_signal_listen();
 			if (run->request->resumes != 0)
 				resume_take_over(run);
 			else
@@ -353,8 +353,8 @@ coordinator_begin_run(RunState *run)
 				run->staging = staging_create(run->request->pipeline_id, run->request->owner);
 				run->executed = run->selected;
 			}
-			run_state_forbid_interrupts();
-			run_state_disarm_deadline();
+			run_signal_ignore();
+			run_signal_disarm_deadline();
 			MemoryContextSwitchTo(run->context);
 			run->dag = dag_run_create(run->graph->dag, run->executed, run->pipeline->staged);
 			coordinator_insert_run(run);
@@ -371,8 +371,8 @@ coordinator_begin_run(RunState *run)
 	{
 		ErrorData  *error;
 
-		run_state_forbid_interrupts();
-		run_state_disarm_deadline();
+		run_signal_ignore();
+		run_signal_disarm_deadline();
 		MemoryContextSwitchTo(run->context);
 		error = CopyErrorData();
 		FlushErrorState();
@@ -404,7 +404,7 @@ coordinator_guard(RunState *run, void (*part) (RunState *), const char *what)
 		EmitErrorReport();
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
-		run_state_forbid_interrupts();
+		run_signal_ignore();
 		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 			run_state_check_signals(run);	/* the first reason counts */
 		run_state_give_up(run, ETL_RUN_FAILED, error->sqlerrcode,
@@ -508,7 +508,7 @@ etl_coordinator_main(Datum arg)
 	MemoryContext context;
 	CoordinatorStart start;
 
-	run_state_catch_signals();
+	run_signal_install();
 	BackgroundWorkerUnblockSignals();
 
 	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
@@ -543,6 +543,6 @@ etl_coordinator_main(Datum arg)
 	/* a caller that takes in nothing, as its client does not, must not keep the process */
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGINT, die);
-	if (!run_state_is_terminated())
+	if (!run_signal_has(RUN_SIGNAL_TERMINATE))
 		request_drain(run->server);
 }

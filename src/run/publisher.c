@@ -108,10 +108,10 @@ publisher_wait_for_lock(Oid relation, LOCKMODE mode, TimestampTz since, bool hol
 	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until)) > 0)
 	{
 		if (!holding || nap > PUBLISH_NAP_MAX_MS)
-			return run_state_lock(relation, mode, left) ? PUBLISH_OK : PUBLISH_BUSY;
+			return run_signal_lock(relation, mode, left) ? PUBLISH_OK : PUBLISH_BUSY;
 		if (lock_table_is_crossed(lock_table_read(), relation, mode))
 			return PUBLISH_CROSSED;
-		run_state_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Min(nap, left)));
+		run_signal_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Min(nap, left)));
 		if (ConditionalLockRelationOid(relation, mode))
 			return PUBLISH_OK;
 		nap *= 2;
@@ -149,9 +149,9 @@ publisher_publish(RunState *run, Publishing *publishing)
 
 	if (result != PUBLISH_OK)
 		return result;
-	run_state_allow_interrupts();
+	run_signal_listen();
 	result = publish_verify(publishing);
-	run_state_forbid_interrupts();
+	run_signal_ignore();
 	if (result != PUBLISH_OK)
 		return result;
 	publish_exchange(publishing);
@@ -283,9 +283,9 @@ publisher_catch_up(RunState *run, const Publishing *publishing, int times)
 
 	AbortOutOfAnyTransaction();
 	run_state_begin(run);
-	run_state_allow_interrupts();
+	run_signal_listen();
 	step = publish_catch_up(publishing);
-	run_state_forbid_interrupts();
+	run_signal_ignore();
 	run_state_commit(run);
 	if (times >= PUBLISH_CATCH_UPS)
 		run_state_give_up(run, ETL_RUN_FAILED, ERRCODE_OBJECT_IN_USE,
@@ -381,7 +381,7 @@ publisher_run(RunState *run)
 		}
 		pause = publisher_face(run, &publisher, &obstacle);
 		if (run->verdict == ETL_RUN_RUNNING)
-			run_state_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause));
+			run_signal_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause));
 	}
 	run->verdict = ETL_RUN_SUCCESS;
 	publisher_notify(run);
@@ -395,8 +395,8 @@ publisher_clean_up(RunState *run)
 	PG_TRY();
 	{
 		for (int i = 0; !staging_try_drop(run->staging) && i < CLEAN_UP_TRIES; i++)
-			run_state_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													   CLEAN_UP_RETRY_MS));
+			run_signal_wait(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+														CLEAN_UP_RETRY_MS));
 	}
 	PG_CATCH();
 	{
@@ -404,7 +404,7 @@ publisher_clean_up(RunState *run)
 		EmitErrorReport();
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
-		run_state_forbid_interrupts();
+		run_signal_ignore();
 	}
 	PG_END_TRY();
 }

@@ -9,34 +9,43 @@
 
 #include "run/run_shmem.h"
 
-#define SHM_ALIGNED(size)	MAXALIGN(size)
+#include "storage/shm_toc.h"
+#include "storage/shmem.h"
 
-RunShared *
-run_shmem_create(int nslots, const int32 *selected, int nselected,
-				 const char *params, const List *sources, dsm_segment **segment)
+/* What the segment's table of contents has. */
+#define RUN_SHMEM_MAGIC			UINT64CONST(0x65746c72756e)
+#define RUN_SHMEM_RUN			1	/* RunShared */
+#define RUN_SHMEM_SELECTED		2	/* int32[nselected], if not all steps are */
+#define RUN_SHMEM_PARAMS		3	/* JSON text, if there are any */
+#define RUN_SHMEM_SOURCES		4	/* nsources texts, each with its final 0 */
+
+/* A process has to do with one run. */
+static shm_toc *run_toc = NULL;
+
+static void *
+run_shmem_insert(uint64 key, Size size)
 {
-	Size		size = SHM_ALIGNED(offsetof(RunShared, slots) + nslots * sizeof(WorkerSlot));
-	Size		selected_offset = size;
-	Size		params_offset;
-	Size		sources_offset;
-	RunShared  *run;
-	char	   *place;
+	void	   *place = shm_toc_allocate(run_toc, size);
+
+	memset(place, 0, size);
+	shm_toc_insert(run_toc, key, place);
+	return place;
+}
+
+static Size
+run_shmem_texts_size(const List *texts)
+{
+	Size		size = 0;
 	ListCell   *lc;
 
-	if (selected != NULL)
-		size += SHM_ALIGNED(nselected * sizeof(int32));
-	params_offset = size;
-	if (params != NULL)
-		size += SHM_ALIGNED(strlen(params) + 1);
-	sources_offset = size;
-	foreach(lc, sources)
-		size += strlen(lfirst(lc)) + 1;
+	foreach(lc, texts)
+		size = add_size(size, strlen(lfirst(lc)) + 1);
+	return size;
+}
 
-	*segment = dsm_create(size, 0);
-	dsm_pin_mapping(*segment);
-	run = dsm_segment_address(*segment);
-	memset(run, 0, size);
-
+static void
+run_shmem_init(RunShared *run, int nslots)
+{
 	run->coordinator = MyProc;
 	run->nslots = nslots;
 	run->nselected = -1;
@@ -50,20 +59,44 @@ run_shmem_create(int nslots, const int32 *selected, int nselected,
 		pg_atomic_init_u32(&run->slots[i].stop, STOP_NONE);
 		pg_atomic_init_u64(&run->slots[i].cost, 0);
 	}
+}
+
+RunShared *
+run_shmem_create(int nslots, const int32 *selected, int nselected,
+				 const char *params, const List *sources, dsm_segment **segment)
+{
+	Size		run_size = offsetof(RunShared, slots) + nslots * sizeof(WorkerSlot);
+	Size		selected_size = nselected * sizeof(int32);
+	Size		params_size = params != NULL ? strlen(params) + 1 : 0;
+	Size		sources_size = run_shmem_texts_size(sources);
+	shm_toc_estimator estimator;
+	Size		size;
+	RunShared  *run;
+	char	   *place;
+	ListCell   *lc;
+
+	shm_toc_initialize_estimator(&estimator);
+	shm_toc_estimate_chunk(&estimator, run_size);
+	shm_toc_estimate_chunk(&estimator, selected_size);
+	shm_toc_estimate_chunk(&estimator, params_size);
+	shm_toc_estimate_chunk(&estimator, sources_size);
+	shm_toc_estimate_keys(&estimator, 4);
+	size = shm_toc_estimate(&estimator);
+	*segment = dsm_create(size, 0);
+	dsm_pin_mapping(*segment);
+	run_toc = shm_toc_create(RUN_SHMEM_MAGIC, dsm_segment_address(*segment), size);
+
+	run = run_shmem_insert(RUN_SHMEM_RUN, run_size);
+	run_shmem_init(run, nslots);
 	if (selected != NULL)
 	{
 		run->nselected = nselected;
-		run->selected_offset = selected_offset;
-		memcpy((char *) run + selected_offset, selected, nselected * sizeof(int32));
+		memcpy(run_shmem_insert(RUN_SHMEM_SELECTED, selected_size), selected, selected_size);
 	}
 	if (params != NULL)
-	{
-		run->params_offset = params_offset;
-		strcpy((char *) run + params_offset, params);
-	}
+		memcpy(run_shmem_insert(RUN_SHMEM_PARAMS, params_size), params, params_size);
 	run->nsources = list_length(sources);
-	run->sources_offset = sources_offset;
-	place = (char *) run + sources_offset;
+	place = run_shmem_insert(RUN_SHMEM_SOURCES, sources_size);
 	foreach(lc, sources)
 	{
 		strcpy(place, lfirst(lc));
@@ -79,18 +112,22 @@ run_shmem_attach(dsm_handle handle, dsm_segment **segment)
 	if (*segment == NULL)
 		return NULL;
 	dsm_pin_mapping(*segment);
-	return dsm_segment_address(*segment);
+	run_toc = shm_toc_attach(RUN_SHMEM_MAGIC, dsm_segment_address(*segment));
+	if (run_toc == NULL)
+		elog(ERROR, "shared memory segment %u is not one of a run", handle);
+	return shm_toc_lookup(run_toc, RUN_SHMEM_RUN, false);
 }
 
 bool
 run_shmem_is_selected(RunShared *run, int32 step_id)
 {
-	const int32 *selected = (const int32 *) ((char *) run + run->selected_offset);
+	const int32 *selected;
 	int			low = 0;
 	int			high = run->nselected - 1;
 
 	if (run->nselected < 0)
 		return true;
+	selected = shm_toc_lookup(run_toc, RUN_SHMEM_SELECTED, false);
 	while (low <= high)
 	{
 		int			middle = low + (high - low) / 2;
@@ -106,15 +143,15 @@ run_shmem_is_selected(RunShared *run, int32 step_id)
 }
 
 const char *
-run_shmem_params(RunShared *run)
+run_shmem_params(void)
 {
-	return run->params_offset == 0 ? NULL : (const char *) run + run->params_offset;
+	return shm_toc_lookup(run_toc, RUN_SHMEM_PARAMS, true);
 }
 
 List *
 run_shmem_sources(RunShared *run)
 {
-	char	   *place = (char *) run + run->sources_offset;
+	char	   *place = shm_toc_lookup(run_toc, RUN_SHMEM_SOURCES, false);
 	List	   *sources = NIL;
 
 	for (int i = 0; i < run->nsources; i++)

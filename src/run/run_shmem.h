@@ -131,10 +131,7 @@ typedef struct RunShared
 	pg_atomic_uint32 over;		/* the coordinator is gone: workers must end */
 	int			nslots;
 	int			nselected;		/* -1: every step of the version is part of the run */
-	Size		selected_offset;	/* int32[nselected], ascending step_ids */
-	Size		params_offset;	/* JSON text; 0: none */
 	int			nsources;
-	Size		sources_offset; /* so many texts, each with its final 0 */
 	SnapshotHolderSlot holder;
 	WorkerSlot	slots[FLEXIBLE_ARRAY_MEMBER];
 } RunShared;
@@ -153,7 +150,7 @@ extern RunShared *run_shmem_create(int nslots, const int32 *selected, int nselec
 extern RunShared *run_shmem_attach(dsm_handle handle, dsm_segment **segment);
 
 extern bool run_shmem_is_selected(RunShared *run, int32 step_id);
-extern const char *run_shmem_params(RunShared *run);	/* or NULL */
+extern const char *run_shmem_params(void);	/* or NULL */
 extern List *run_shmem_sources(RunShared *run); /* of char *, in the segment */
 
 extern SnapshotHolderState run_shmem_holder_state(RunShared *run);

@@ -17,8 +17,8 @@
 #include "run/pool.h"
 #include "run/request.h"
 #include "run/run_shmem.h"
+#include "run/run_signal.h"
 #include "run/snapshot_holder.h"
-#include "storage/lockdefs.h"
 
 /* What the run knows of a step beyond the graph's state. */
 typedef struct RunStep
@@ -133,38 +133,7 @@ extern char *run_state_seconds(TimestampTz since);
  */
 extern int	run_state_waiting_sessions(RunState *run, const LockTable *table, int **pids);
 
-/* Installs the handlers of SIGINT and SIGTERM. */
-extern void run_state_catch_signals(void);
-
-/* Return true if it was SIGTERM. */
-extern bool run_state_is_terminated(void);
-
-/* Heeds what they have caught: gives the run up. */
+/* Heed the signals that have come: give the run up. */
 extern void run_state_check_signals(RunState *run);
-
-/*
- * Between these two a signal ends a wait for a lock, by an error of SQLSTATE
- * query_canceled.  Whoever catches an error of any kind forbids interrupts.
- */
-extern void run_state_allow_interrupts(void);
-extern void run_state_forbid_interrupts(void);
-
-/*
- * Let a wait between the two above end at that time, as a signal does (DT_NOEND: never).
- * run_state_deadline_has_passed then says that it was this.
- */
-extern void run_state_arm_deadline(TimestampTz at);
-extern void run_state_disarm_deadline(void);
-extern bool run_state_deadline_has_passed(void);
-
-/*
- * Takes a lock on a relation in the current transaction; waits for it at most so
- * many milliseconds, fewer than deadlock_timeout.  False: it was not free, or a
- * signal has come.
- */
-extern bool run_state_lock(Oid relid, LOCKMODE mode, int patience_ms);
-
-/* Waits for the latch, or until a time (DT_NOEND: for the latch alone). */
-extern void run_state_wait(TimestampTz until);
 
 #endif							/* ETL_RUN_STATE_H */

@@ -738,6 +738,6 @@ scheduler_run(RunState *run)
 			snapshot_holder_state(run->holder) == SNAPSHOT_HOLDER_STARTING)
 			wake_at = Min(wake_at, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 															   DeadlockTimeout));
-		run_state_wait(wake_at);
+		run_signal_wait(wake_at);
 	}
 }

@@ -244,7 +244,7 @@ worker_prepare(Attempt *attempt)
 	}
 
 	worker_set_search_path();
-	params = run_shmem_params(worker_run);
+	params = run_shmem_params();
 	session_set(GUC_PARAMS_NAME, params != NULL ? params : "{}");
 	materialize_planner_settings(step->broadcast, attempt->reads_partitions);
 	foreach(lc, step->settings)

@@ -131,7 +131,7 @@ typedef struct ScriptStep
 	int			location;		/* in the script */
 	const char *base_name;		/* to make a name of, where it has none yet */
 	bool		given_depends_on;	/* that nothing is to be added to */
-	uint64		given;			/* by number in definition_step_fields */
+	uint64		given;			/* by number in definition_step_options */
 
 	/* What it touches; a file of the server is a name in SCRIPT_FILES. */
 	List	   *reads;			/* of RefName * */

@@ -226,36 +226,36 @@ is_in_form(const ScriptStep *step, const char *flag, StepForm form)
 }
 
 static List *
-append_flag(List *flags, const Option *field, const Step *step)
+append_flag(List *flags, const Option *option, const Step *step)
 {
-	const char *member = (const char *) step + field->offset;
+	const char *member = (const char *) step + option->offset;
 	ListCell   *lc;
 
-	switch (field->type)
+	switch (option->type)
 	{
 		case OPTION_TEXT_LIST:
 			foreach(lc, *(List *const *) member)
-				flags = lappend(flags, psprintf("%s = %s", field->name, literal(lfirst(lc))));
+				flags = lappend(flags, psprintf("%s = %s", option->name, literal(lfirst(lc))));
 			return flags;
 		case OPTION_NAME_LIST:
-			return lappend(flags, psprintf("%s = %s", field->name,
+			return lappend(flags, psprintf("%s = %s", option->name,
 										   list_of_names(*(List *const *) member)));
 		case OPTION_BOOL:
-			return lappend(flags, psprintf("%s%s", field->name,
+			return lappend(flags, psprintf("%s%s", option->name,
 										   *(const bool *) member ? "" : " = false"));
 		case OPTION_INT:
-			return lappend(flags, psprintf("%s = %d", field->name, *(const int32 *) member));
+			return lappend(flags, psprintf("%s = %d", option->name, *(const int32 *) member));
 		case OPTION_INTERVAL:
-			return lappend(flags, psprintf("%s = %s", field->name,
+			return lappend(flags, psprintf("%s = %s", option->name,
 										   interval_flag(*(const int64 *) member)));
 		case OPTION_TEXT:
 		case OPTION_NAME:
-			return lappend(flags, psprintf("%s = %s", field->name,
+			return lappend(flags, psprintf("%s = %s", option->name,
 										   literal(*(char *const *) member)));
 		case OPTION_WORD:
 			break;
 	}
-	elog(ERROR, "flag \"%s\" cannot be written", field->name);
+	elog(ERROR, "flag \"%s\" cannot be written", option->name);
 }
 
 static List *
@@ -267,12 +267,12 @@ step_flags(const ScriptStep *step, StepForm form)
 	definition_default_step(&defaults);
 	for (int i = 0; i < definition_step_count; i++)
 	{
-		const Option *field = &definition_step_fields[i];
-		bool		is_depends_on = strcmp(field->name, "depends_on") == 0;
+		const Option *option = &definition_step_options[i];
+		bool		is_depends_on = strcmp(option->name, "depends_on") == 0;
 
 		if (is_depends_on ? step->given_depends_on :
-			!option_equal(field, step->step, &defaults) && !is_in_form(step, field->name, form))
-			flags = append_flag(flags, field, step->step);
+			!option_equal(option, step->step, &defaults) && !is_in_form(step, option->name, form))
+			flags = append_flag(flags, option, step->step);
 	}
 	return flags;
 }

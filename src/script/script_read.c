@@ -59,14 +59,14 @@ command_name(Node *statement)
 /* ---- flags ---- */
 
 static const Option *
-find_field(const char *key, int *number)
+find_option(const char *key, int *number)
 {
 	for (int i = 0; i < definition_step_count; i++)
 	{
 		*number = i;
-		if (strcmp(definition_step_fields[i].name, key) == 0 &&
+		if (strcmp(definition_step_options[i].name, key) == 0 &&
 			strcmp(key, "sql_query") != 0)
-			return &definition_step_fields[i];
+			return &definition_step_options[i];
 	}
 	return NULL;
 }
@@ -79,8 +79,8 @@ raise_unknown_flag(const char *key)
 	nearest_init(&nearest, key);
 	for (int i = 0; i < definition_step_count; i++)
 	{
-		if (strcmp(definition_step_fields[i].name, "sql_query") != 0)
-			nearest_consider(&nearest, definition_step_fields[i].name);
+		if (strcmp(definition_step_options[i].name, "sql_query") != 0)
+			nearest_consider(&nearest, definition_step_options[i].name);
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -94,25 +94,25 @@ set_flag(Reader *reader, ScriptStep *step, const char *key, const char *value, i
 {
 	ScriptPlace place = {.text = reader->script->text, .location = location,
 	.sql_start = SCRIPT_NO_SQL};
-	const Option *field;
+	const Option *option;
 	List	   *names;
 	int			number;
 
 	script_place_push(&place);
-	field = find_field(key, &number);
-	if (field == NULL)
+	option = find_option(key, &number);
+	if (option == NULL)
 		raise_unknown_flag(key);
-	if ((step->given & (UINT64CONST(1) << number)) && field->type != OPTION_TEXT_LIST)
+	if ((step->given & (UINT64CONST(1) << number)) && option->type != OPTION_TEXT_LIST)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("flag \"%s\" is given twice", key)));
-	if (value == NULL && field->type != OPTION_BOOL)
+	if (value == NULL && option->type != OPTION_BOOL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("flag \"%s\" needs a value", key)));
 
 	step->given |= UINT64CONST(1) << number;
-	switch (field->type)
+	switch (option->type)
 	{
 		case OPTION_NAME_LIST:
 			if (!SplitIdentifierString(pstrdup(value), ',', &names))
@@ -120,13 +120,13 @@ set_flag(Reader *reader, ScriptStep *step, const char *key, const char *value, i
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						 errmsg("invalid value for flag \"%s\": \"%s\"", key, value),
 						 errdetail("It must be a list of names, separated by commas.")));
-			option_take_list(field, step->step, names);
+			option_take_list(option, step->step, names);
 			break;
 		case OPTION_TEXT_LIST:
-			option_add_element(field, step->step, pstrdup(value));
+			option_add_element(option, step->step, pstrdup(value));
 			break;
 		default:
-			option_take_text(field, step->step, value ? pstrdup(value) : "true");
+			option_take_text(option, step->step, value ? pstrdup(value) : "true");
 			break;
 	}
 	if (strcmp(key, "depends_on") == 0)
@@ -139,7 +139,7 @@ is_given(const ScriptStep *step, const char *key)
 {
 	int			number;
 
-	(void) find_field(key, &number);
+	(void) find_option(key, &number);
 	return (step->given & (UINT64CONST(1) << number)) != 0;
 }
 
@@ -542,7 +542,7 @@ read_index(Reader *reader, const Unit *unit)
 	if (index->unique)
 		text = psprintf("UNIQUE %s", text);
 
-	option_add_element(find_field("indexes", &number), step->step, text);
+	option_add_element(find_option("indexes", &number), step->step, text);
 
 	if (index->idxname != NULL)
 		ereport(NOTICE,

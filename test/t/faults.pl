@@ -209,8 +209,8 @@ sub wait_for_restart
 	my ($restarted) = @_;
 	for (my $i = 0; $i < 300; $i++)
 	{
-		my ($status, $answer) = $node->psql('postgres', 'SELECT pg_postmaster_start_time() IS NOT NULL');
-		return if $status == 0;
+		# not psql: it may end before it has been given its query
+		return if system('pg_isready', '-q', '-h', $node->host, '-p', $node->port) == 0;
 		Time::HiRes::usleep(100_000);
 	}
 	BAIL_OUT('the server did not come back');
