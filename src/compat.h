@@ -111,7 +111,7 @@
 #endif
 
 /*
- * May one role become another?  Up to 15 who has its privileges always may.
+ * Check that one role may become another.  Up to 15 who has its privileges always may.
  * (Users include utils/acl.h.)
  */
 #if PG_VERSION_NUM >= 160000
@@ -121,7 +121,7 @@
 #endif
 
 /*
- * May the relation of a range table entry be used as the query needs it?  Only
+ * Return true if the relation of a range table entry may be used as the query needs it.  Only
  * 15 has the rights that are needed in the entry itself.  (Users include
  * executor/executor.h and parser/parse_relation.h.)
  */

@@ -11,7 +11,7 @@
 #include "etl.h"
 
 /*
- * Has the current user the privileges of the pipeline's owner?  Else raises
+ * Check that the current user has the privileges of the pipeline's owner.  Else raise
  * undefined_object, word for word as for a pipeline that does not exist: who
  * may not see a pipeline does not learn of it.
  */
@@ -19,14 +19,14 @@ extern void security_check_member(Oid owner, const char *pipeline);
 extern bool security_is_member(Oid owner);
 
 /*
- * May the current user, a member, say what runs as the pipeline's owner?  That
+ * Check that the current user, a member, may say what runs as the pipeline's owner.  That
  * needs what SET ROLE needs, and not only the owner's privileges (from 16 on one
  * can have these without that).  Raises insufficient_privilege.
  */
 extern void security_check_may_define(Oid owner);
 
 /*
- * Can a background worker become this role?  Raises
+ * Check that a background worker can become this role.  Raises
  * invalid_authorization_specification, with a hint, where the server does not
  * allow it: a role that is gone, or NOLOGIN before PostgreSQL 17.
  */

@@ -26,7 +26,7 @@ extern void session_begin_worker(int nwaiting, const int *waiting);
 /* These processes; none in a session that is no worker. */
 extern int	session_waiting(const int **waiting);
 
-/* Is this process a worker of a run? */
+/* Return true if this process is a worker of a run. */
 extern bool session_is_worker(void);
 
 /* A setting for the session, with the rights of its user.  Needs a transaction. */

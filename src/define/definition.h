@@ -49,7 +49,7 @@ extern void definition_check_options(Pipeline *pipeline);
  */
 extern void definition_check_step(const Pipeline *pipeline, Step *step);
 
-/* Do they say the same?  Names and numbers are not compared. */
+/* Return true if they say the same.  Names and numbers are not compared. */
 extern bool definition_step_equal(const Step *a, const Step *b);
 extern bool definition_options_equal(const Pipeline *a, const Pipeline *b);
 

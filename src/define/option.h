@@ -82,7 +82,7 @@ extern bool option_take_value(const Option *options, int noptions, void *target,
  */
 extern char *option_to_text(const Option *option, const void *source);
 
-/* Is the option equal, are all options equal? */
+/* Return true if the option is equal, or all options are. */
 extern bool option_equal(const Option *option, const void *a, const void *b);
 extern bool option_all_equal(const Option *options, int noptions, const void *a, const void *b);
 

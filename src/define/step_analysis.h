@@ -29,7 +29,7 @@ typedef struct StepAnalysis
 } StepAnalysis;
 
 /*
- * Can the step's SQL be analysed before it runs?  True for query steps; for
+ * Return true if the step's SQL can be analysed before it runs: for query steps; for
  * command steps if all of their statements are queries or INSERT, UPDATE, DELETE
  * and MERGE, and none of them changes a step's table.
  */

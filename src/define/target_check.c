@@ -40,7 +40,7 @@ is_selected(const bool *selected, int index)
 	return selected == NULL || selected[index];
 }
 
-/* Does the step leave a table in the target schema? */
+/* Return true if the step leaves a table in the target schema. */
 static bool
 publishes(const Step *step)
 {

@@ -190,7 +190,7 @@ content_equal(const Content *a, const Content *b)
 	return true;
 }
 
-/* Is it the same row, its number included? */
+/* Return true if it is the same row, its number included. */
 static bool
 is_unchanged(const Step *now, const Step *then)
 {
@@ -212,7 +212,7 @@ write_content(const Content *now, const Content *then)
 	{
 		Pipeline	checked = *then->options;
 
-		/* may the caller still use the schema?  What is written is what was. */
+		/* the caller may not use the schema any more, perhaps; what is written is what was */
 		definition_check_options(&checked);
 		catalog_write_options(then->options, version);
 	}

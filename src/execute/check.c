@@ -235,7 +235,7 @@ scan_once(const List *tests)
 		((Test *) lfirst(lc))->result->wrong_rows = receiver.counts[foreach_current_index(lc)];
 }
 
-/* Does the index hold, of each combination of these columns, at most one row? */
+/* Return true if the index holds, of each combination of these columns, at most one row. */
 static bool
 index_proves(Oid relid, Oid index, const StepCheck *check)
 {

@@ -24,8 +24,8 @@ typedef struct MaterializeTarget
 	List	   *indexes;		/* of char *: '(a, b)', 'UNIQUE (a)', 'USING gin (tags)' */
 
 	/*
-	 * How many parallel workers may a query use whose plan has this cost?  Those of the settings
-	 * where it is more; NULL: where it always is.
+	 * Returns how many parallel workers a query may use whose plan has this cost; as many as the
+	 * settings say where that is fewer.  NULL: as many as these say.
 	 */
 	int			(*parallel_workers) (Cost cost);
 } MaterializeTarget;

@@ -199,8 +199,8 @@ flush_batch(RowWriter *writer, RowBatch *batch, int options)
 }
 
 /*
- * Is what waits all that the heap will have, and without values that go to the
- * TOAST table?  Of a heap that is logged, freezing would have to be as well.
+ * Return true if what waits is all that the heap will have, and without values that go to the TOAST
+ * table.  Of a heap that is logged, freezing would have to be as well.
  */
 static bool
 is_small(RowBatch *batch)

@@ -31,7 +31,7 @@ extern DestReceiver *row_writer_create(void);
 extern void row_writer_open(DestReceiver *self, List *relids, TupleDesc rows,
 							uint64 cache_pages, bool evict);
 
-/* After ExecutorFinish: did pages of the table go through the ring? */
+/* After ExecutorFinish: return true if pages of the table went through the ring. */
 extern bool row_writer_used_ring(DestReceiver *self);
 
 #endif							/* ETL_ROW_WRITER_H */

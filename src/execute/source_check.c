@@ -37,7 +37,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-/* Does the relation belong to those that are looked at at all? */
+/* Return true if the relation is one of those that are looked at at all. */
 static bool
 source_check_concerns(Oid relid, Oid staging)
 {

@@ -12,8 +12,8 @@
 #include "nodes/pg_list.h"
 
 /*
- * Of the relations of a step's plans (Oids), is there one that the run has not
- * made (one outside of its staging schema), the system's own left aside?
+ * Return true if one of the relations of a step's plans (Oids) is one that the run has not made
+ * (one outside of its staging schema), the system's own left aside.
  */
 extern bool source_check_is_among(const List *relids, Oid staging);
 

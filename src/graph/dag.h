@@ -133,7 +133,7 @@ extern void dag_run_free(DagRun *run);
  */
 extern int	dag_run_next(DagRun *run);
 
-/* Is there a step that dag_run_next would return? */
+/* Return true if there is a step that dag_run_next would return. */
 extern bool dag_run_has_ready(const DagRun *run);
 
 /* How many such steps there are, counted up to a limit.  O(limit). */

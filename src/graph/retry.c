@@ -25,7 +25,7 @@
 /* What the server reports when a time-out cancels a statement */
 #define SQLSTATE_QUERY_CANCELED	"57014"
 
-/* Is the SQLSTATE this one, or of this class of two characters? */
+/* Return true if the SQLSTATE is this one, or of this class of two characters. */
 static bool
 sqlstate_matches(const char *sqlstate, const char *pattern)
 {

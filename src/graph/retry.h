@@ -46,8 +46,8 @@ typedef enum RetryCause
 extern bool retry_is_transient(const char *sqlstate);
 
 /*
- * May attempt number "attempt" (from 1), which ended so, be followed by another
- * one?  ADMIN, RUN_OVER, COMMITTED, CHECK and SNAPSHOT never; STEP_TIMEOUT only with {any} or
+ * Return true if attempt number "attempt" (from 1), which ended so, may be followed by another one:
+ * after ADMIN, RUN_OVER, COMMITTED, CHECK and SNAPSHOT never; STEP_TIMEOUT only with {any} or
  * when 57014, or its class, is listed; WORKER_LOST with {transient} or {any}.
  * The SQLSTATE is looked at for ERROR only, and may be NULL for the others.
  */
@@ -64,8 +64,8 @@ extern bool retry_again(const RetryPolicy *policy, int attempt,
 extern int64 retry_delay_ms(const RetryPolicy *policy, int attempt, double random);
 
 /*
- * Is this a word that retry_on may contain: "any", "transient", a SQLSTATE of
- * five or a class of two characters from 0-9 and A-Z?
+ * Return true if this is a word that retry_on may contain: "any", "transient", a SQLSTATE of five or a
+ * class of two characters from 0-9 and A-Z.
  */
 extern bool retry_word_is_valid(const char *word);
 

@@ -89,8 +89,8 @@ append_edit(Script *script, char sign, const Line *line)
 }
 
 /*
- * Did the way to diagonal k of a round come down from diagonal k + 1 (a line was
- * added), and not from the left?  "far" is the round before.
+ * Return true if the way to diagonal k of a round came down from diagonal k + 1 (a line was added),
+ * and not from the left.  "far" is the round before.
  */
 static bool
 came_down(const int *far, int k, int d)

@@ -101,8 +101,8 @@ extern List *catalog_load_steps_with_bodies(int32 pipeline_id, int32 version);
 extern Step *catalog_load_step(int32 pipeline_id, int32 version, int32 step_id);
 
 /*
- * Which step of a version has that name, and into how many partitions does it go
- * (0: none)?  False if there is no such step.
+ * Find the step of a version that has that name, and into how many partitions it goes (0: none).
+ * Returns false if there is no such step.
  */
 extern bool catalog_lookup_step(int32 pipeline_id, int32 version, const char *process_name,
 								int32 *step_id, EtlStepKind *kind, int32 *repartition);
@@ -372,7 +372,7 @@ extern Step *catalog_find_step(int32 pipeline_id, const char *process_name);
 extern List *catalog_load_keyless_steps(int32 pipeline_id, const List *names);
 extern List *catalog_load_readers(int32 pipeline_id, const List *references, int32 except);
 
-/* Does the newest version have a step of this id? */
+/* Return true if the newest version has a step of this id. */
 extern bool catalog_step_id_is_used(int32 pipeline_id, int32 step_id);
 
 /* 1 + the highest step_id that any version of the pipeline has. */

@@ -107,7 +107,7 @@ null_test(Node *value, bool is_null)
 									 value, (Node *) null, -1);
 }
 
-/* Is one of the columns null (any), or are none of them (not any)? */
+/* Make the condition that one of the columns is null (any), or none of them is (not any). */
 static Node *
 nulls_among(const char *alias, const List *columns, bool any)
 {
@@ -120,7 +120,7 @@ nulls_among(const char *alias, const List *columns, bool any)
 		(Node *) makeBoolExpr(any ? OR_EXPR : AND_EXPR, tests, -1);
 }
 
-/* Is one of the columns not null? */
+/* Make the condition that one of the columns is not null. */
 static Node *
 not_all_null(const char *alias, const List *columns)
 {

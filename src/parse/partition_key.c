@@ -196,7 +196,7 @@ vote_for_join(Level *level, const Node *node)
 		find_vote(level->election, column)->joined = true;
 }
 
-/* Are these columns of two tables, so that their equality is a join's? */
+/* Return true if these are columns of two tables, so that their equality is a join's. */
 static bool
 is_join(const Level *level, const Node *left, const Node *right)
 {
@@ -241,7 +241,7 @@ look_at_conditions(Level *level, Node *node)
 	}
 }
 
-/* Does an item of the FROM clause contain the step?  Collects its names there. */
+/* Return true if an item of the FROM clause contains the step.  Collects its names there. */
 static bool
 look_at_from(Level *level, Node *item)
 {
@@ -387,7 +387,7 @@ look_at_reader(Election *election, const Step *reader)
 	count_reader(election, reader->process_name);
 }
 
-/* Could a table that is partitioned by the column have the step's indexes? */
+/* Return true if a table that is partitioned by the column can have the step's indexes. */
 static bool
 fits_indexes(const Step *step, const char *column)
 {

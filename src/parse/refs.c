@@ -118,7 +118,7 @@ has_option(List *options, const char *name)
 }
 
 /*
- * Does the statement refuse a transaction block, or may it end the transaction?
+ * Find out whether the statement refuses a transaction block, or may end the transaction.
  * *command is what to call it in a message.
  */
 static BlockRule

@@ -14,8 +14,8 @@
 #include "utils/relcache.h"
 
 /*
- * Checks one element of add_step's "indexes": does it parse as the tail of
- * CREATE INDEX ON t ...?  Else raises syntax_error naming the element.
+ * Check that one element of add_step's "indexes" parses as the tail of CREATE INDEX ON t ...; else
+ * raise syntax_error naming the element.
  */
 extern void step_index_check(const char *index);
 

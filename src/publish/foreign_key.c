@@ -5,7 +5,7 @@
  *
  * The server's triggers see single rows come and go, and none of them when storage
  * changes hands.  So what ALTER TABLE ADD FOREIGN KEY asks is asked here, of the
- * rows that will be there: is there one that refers to none?
+ * rows that will be there: whether one of them refers to none.
  *
  *-------------------------------------------------------------------------
  */

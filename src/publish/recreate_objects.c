@@ -117,7 +117,7 @@ collect_defaults(Collection *collection, Relation relation)
 	}
 }
 
-/* Are all columns of a constraint there? */
+/* Return true if all columns of a constraint are there. */
 static bool
 has_columns(const Collection *collection, HeapTuple constraint, TupleDesc desc)
 {

@@ -34,7 +34,7 @@
 extern List *swap_storage(const List *pairs, const List *twins);
 
 /*
- * Is there nothing in the table's TOAST table?  The caller has a lock on both that
+ * Return true if there is nothing in the table's TOAST table.  The caller has a lock on both that
  * keeps writers away.
  */
 extern bool swap_is_narrow(Oid published);

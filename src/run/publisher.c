@@ -212,7 +212,7 @@ publisher_table_name(const RunState *run, Oid table)
 									  names_schema(schema), names_relation(table));
 }
 
-/* Would publishing have to wait for a session that waits for us? */
+/* Give the run up if publishing would have to wait for a session that waits for us. */
 static void
 publisher_check_blocker(RunState *run, const PublishObstacle *obstacle)
 {
@@ -249,7 +249,7 @@ publisher_check_blocker(RunState *run, const PublishObstacle *obstacle)
 	}
 }
 
-/* Has it taken too long?  Then the run fails, and says whose locks it is. */
+/* Give the run up if it has taken too long, and say whose locks it is. */
 static void
 publisher_check_publish_timeout(RunState *run, TimestampTz since,
 								const PublishObstacle *obstacle)

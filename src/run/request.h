@@ -118,10 +118,10 @@ extern void request_flush(RequestServer *server);
 /* Waits until the caller has taken everything, or has left. */
 extern void request_drain(RequestServer *server);
 
-/* Is a session waiting for the run?  Its process id, or 0. */
+/* Return the process id of the session that waits for the run; 0 if none does. */
 extern int	request_waiting_pid(RequestServer *server);
 
-/* Did the session that waited for the run leave without releasing it? */
+/* Return true if the session that waited for the run has left without releasing it. */
 extern bool request_caller_is_gone(RequestServer *server);
 
 #endif							/* ETL_REQUEST_H */

@@ -44,7 +44,7 @@ typedef struct ResumeStep
 	bool		execute;
 } ResumeStep;
 
-/* ---- may it be resumed? ---- */
+/* ---- whether it may be resumed ---- */
 
 static void
 resume_refuse(int64 run_id, const char *why, const char *detail, const char *hint)
@@ -103,7 +103,7 @@ resume_is_query(const RunState *run, int step)
 	return run->graph->steps[step]->kind == ETL_STEP_QUERY;
 }
 
-/* Does the SQL name a relation that is not a table of the run? */
+/* Return true if the SQL names a relation that is not a table of the run. */
 static bool
 resume_names_source(const RunState *run, int step)
 {
@@ -190,7 +190,7 @@ resume_order(const PipelineGraph *graph)
 	return order;
 }
 
-/* Is one of the query steps that the step comes after among these? */
+/* Return true if one of the query steps that the step comes after is among these. */
 static bool
 resume_follows(const RunState *run, int step, const bool *member)
 {

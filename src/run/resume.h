@@ -32,7 +32,9 @@ extern void resume_take_over(RunState *run);
 /* Logs the steps that were taken over, in the current transaction. */
 extern void resume_log(RunState *run);
 
-/* As of how many instants are the run's tables, now that all steps have ended? */
+/*
+ * Return true if the run's tables are as of more than one instant, now that all steps have ended.
+ */
 extern bool resume_spans_instants(RunState *run);
 
 #endif							/* ETL_RESUME_H */

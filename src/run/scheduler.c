@@ -76,7 +76,7 @@ scheduler_tell_ended(RunState *run, int step, const char *status, const char *me
 
 /* ---- what happens to steps ---- */
 
-/* A step has ended, however it did; is it the last one that needs the snapshot? */
+/* A step has ended, however it did.  Let the snapshot go with the last one that needs it. */
 static void
 scheduler_ended(RunState *run, int step)
 {
@@ -357,7 +357,7 @@ scheduler_holder_gone(RunState *run)
 }
 
 /*
- * May steps be started, as far as the snapshot is concerned?  It is taken before
+ * Return true if steps may be started, as far as the snapshot is concerned.  It is taken before
  * the first one, so that it does not depend on chance whether it has what a
  * command step does.
  */
@@ -476,7 +476,7 @@ typedef struct WaitCheck
 	int			nstuck;			/* workers that wait for it, without its locks */
 } WaitCheck;
 
-/* Does one of the run's processes wait for a session that waits for the run? */
+/* Give the run up if one of its processes waits for a session that waits for the run. */
 static void
 scheduler_check_process(WaitCheck *check, int pid, const char *who)
 {
@@ -515,7 +515,7 @@ scheduler_waits_for_lock(PGPROC *proc)
 	return (proc->wait_event_info & 0xFF000000) == PG_WAIT_LOCK;
 }
 
-/* Has its deadlock check been due? */
+/* Return true if its deadlock check has been due. */
 static bool
 scheduler_waits_for_long(PGPROC *proc)
 {
@@ -530,7 +530,7 @@ scheduler_check_worker(int step, WorkerSlot *slot, void *arg)
 	WaitCheck  *check = arg;
 	RunState   *run = check->run;
 
-	/* cheap, and right nearly always: is it waiting for a heavyweight lock at all? */
+	/* cheap, and right nearly always: most do not wait for a heavyweight lock at all */
 	if (run_shmem_slot_state(slot) != SLOT_ASSIGNED || run->verdict != ETL_RUN_RUNNING ||
 		!scheduler_waits_for_lock(slot->proc))
 		return;
@@ -657,7 +657,7 @@ scheduler_compare_retries(const pairingheap_node *a, const pairingheap_node *b, 
 	return (ta < tb) ? 1 : (ta > tb) ? -1 : 0;
 }
 
-/* Attempts whose time has come go back to the queue; when is the next one due? */
+/* Put attempts whose time has come back into the queue.  Returns when the next one is due. */
 static TimestampTz
 scheduler_requeue(RunState *run)
 {

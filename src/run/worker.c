@@ -390,7 +390,7 @@ worker_measure(Attempt *attempt)
 	MemoryContextSwitchTo(old);
 }
 
-/* Has it failed because of the run's snapshot?  Then it would do so again. */
+/* Return true if it has failed because of the run's snapshot, and so would do so again. */
 static bool
 worker_snapshot_cause(const Attempt *attempt, ErrorData *error)
 {

@@ -95,7 +95,7 @@ extern int	script_errplace(const char *text, int location);
 /* Raises errors for what no parser of SQL would describe well. */
 extern Script *script_scan(const char *text);
 
-/* Is the token this word (lower case), not quoted? */
+/* Return true if the token is this word (lower case), not quoted. */
 extern bool script_token_is(const Script *script, int token, const char *word);
 
 /* The first token at or behind a place; ntokens if there is none. */
@@ -111,13 +111,13 @@ extern int	script_skip_name(const Script *script, int token);
  */
 extern ScriptComments *script_comments(const Script *script, int from, int to, bool after);
 
-/* Is there what looks like a step comment?  It may be inside of a string. */
+/* Return true if there is what looks like a step comment.  It may be inside of a string. */
 extern bool script_has_step_comment(const char *text, int length);
 
-/* Does the text of SQL end in a line comment (white space aside)? */
+/* Return true if the text of SQL ends in a line comment (white space aside). */
 extern bool script_ends_in_comment(const char *sql, int length);
 
-/* Could the text be written as comment lines, and read back from them? */
+/* Return true if the text can be written as comment lines, and read back from them. */
 extern bool script_is_comment(const char *text);
 
 /* The name as SQL and step comments understand it, the same under all settings. */
@@ -169,7 +169,7 @@ extern void script_analyze(ScriptStep *step);
  */
 extern const char *script_refusal(Node *statement);
 
-/* Does a reference to this schema mean a step's table, if there is one? */
+/* Return true if a reference to this schema means a step's table, if there is one. */
 extern bool script_is_local(const Pipeline *pipeline, const char *schema);
 
 /*

@@ -205,7 +205,7 @@ interval_flag(int64 ms)
 	return psprintf("'" INT64_FORMAT " %s'", ms / units[i].ms, units[i].name);
 }
 
-/* Does the form say this without a flag? */
+/* Return true if the form says this without a flag. */
 static bool
 is_in_form(const ScriptStep *step, const char *flag, StepForm form)
 {
@@ -393,7 +393,7 @@ step_text(const ScriptStep *step, StepForm form)
 
 /* ---- which form ---- */
 
-/* Are the indexes what CREATE INDEX can say in one line? */
+/* Return true if CREATE INDEX can say the indexes in one line. */
 static bool
 are_plain_indexes(const List *indexes)
 {
@@ -442,7 +442,7 @@ first_form(const ScriptStep *step)
 	return FORM_STATEMENT;
 }
 
-/* Is that what etl.define makes of the text? */
+/* Return true if that is what etl.define makes of the text. */
 static bool
 reads_back(const Pipeline *pipeline, const ScriptStep *step, const char *text)
 {

@@ -41,7 +41,7 @@ script_is_local(const Pipeline *pipeline, const char *schema)
 	return schema == NULL || strcmp(schema, pipeline->target_schema) == 0;
 }
 
-/* May the statement touch what it does not name? */
+/* Return true if the statement may touch what it does not name. */
 static bool
 is_opaque(Node *statement, bool writes)
 {
@@ -201,7 +201,7 @@ is_on_path(const Order *order, const char *schema)
 	return script_is_local(order->pipeline, schema) || names_contain(order->path, schema);
 }
 
-/* Can the two mean the same table, their names being equal? */
+/* Return true if the two can mean the same table, their names being equal. */
 static bool
 may_be_same(const Order *order, const char *a, const char *b)
 {

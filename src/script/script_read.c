@@ -225,7 +225,7 @@ cut_sql(const Reader *reader, int start, int end)
 	return sql;
 }
 
-/* The SQL has been cut out: what is it, and where is what? */
+/* Parse the SQL that has been cut out, and note where its parts are. */
 static void
 set_sql(ScriptStep *step, char *sql, int sql_start)
 {
@@ -374,7 +374,7 @@ set_query(Reader *reader, ScriptStep *step, const IntoClause *into, char *sql, i
 					 errhint("Make two statements of it."));
 }
 
-/* Is this the WITH of WITH [NO] DATA at the end of a statement? */
+/* Return true if this is the WITH of WITH [NO] DATA at the end of a statement. */
 static int
 find_with_data(const Reader *reader, const Unit *unit)
 {
@@ -552,7 +552,7 @@ read_index(Reader *reader, const Unit *unit)
 	return true;
 }
 
-/* Does a later statement make a table of that name? */
+/* Return true if a later statement makes a table of that name. */
 static bool
 is_made_later(Reader *reader, const List *units, int unit_number, const char *name)
 {

@@ -31,7 +31,7 @@
 /* More options than a column can have. */
 #define COLUMN_SETTINGS_MAX_OPTIONS	16
 
-/* Is it an option that is the server's own? */
+/* Return true if it is an option of the server's own. */
 static bool
 is_version(Datum option)
 {

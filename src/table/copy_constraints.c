@@ -27,7 +27,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-/* Does the table have this CHECK constraint already, under this name? */
+/* Return true if the table has this CHECK constraint already, under this name. */
 static bool
 has_check(Relation relation, const char *name, Node *expression)
 {

@@ -142,7 +142,7 @@ create_statistics(Oid statistics, Oid staged)
 	copy_target(statistics, llast_oid(statistics_of(staged)));
 }
 
-/* Are all columns there that a statistics object is about? */
+/* Return true if all columns are there that a statistics object is about. */
 static bool
 can_have_statistics(Oid statistics, Relation staged)
 {

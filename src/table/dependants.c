@@ -57,7 +57,7 @@ describe_dependant(Form_pg_depend depend)
 }
 
 /*
- * Does the dependant go when the object does, without CASCADE?  A constraint, for
+ * Return true if the dependant goes when the object does, without CASCADE.  A constraint, for
  * one, depends in two ways on its columns.
  */
 static bool

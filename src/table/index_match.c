@@ -35,7 +35,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-/* ---- are two indexes the same? ---- */
+/* ---- comparing two indexes ---- */
 
 static AttrMap *
 identity_map(int natts)
@@ -116,7 +116,7 @@ same_reloptions(Oid a, Oid b)
 }
 
 /*
- * Would the files of the one do for the other, storage parameters aside?  The
+ * Return true if the files of the one would do for the other, storage parameters aside.  The
  * tables' columns are the same in number and place.
  */
 static bool
@@ -268,7 +268,7 @@ error_context(void *arg)
 	errcontext("index \"%s\" of the published table", (char *) arg);
 }
 
-/* Does the index need a column that the staged table does not have? */
+/* Return true if the index needs a column that the staged table does not have. */
 static bool
 needs_gap(Relation index, Relation staged)
 {

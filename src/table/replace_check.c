@@ -99,7 +99,7 @@ default_of(Relation relation, AttrNumber attnum)
 	return NULL;
 }
 
-/* Is it one that the step makes: its row type, TOAST, partitions, own indexes? */
+/* Return true if it is one that the step makes: its row type, TOAST, partitions, own indexes. */
 static bool
 is_part(const Replaced *table, Form_pg_depend depend)
 {
@@ -134,7 +134,7 @@ has_trigger(Relation relation, Oid trigger)
 	return false;
 }
 
-/* Is it of a kind that is carried over? */
+/* Return true if it is of a kind that is carried over. */
 static bool
 is_carried(const Replaced *table, Form_pg_depend depend)
 {
@@ -159,7 +159,9 @@ is_carried(const Replaced *table, Form_pg_depend depend)
 	}
 }
 
-/* Has a partition got this trigger, or the one of this constraint, from its table? */
+/*
+ * Return true if a partition has got this trigger, or the one of this constraint, from its table.
+ */
 static bool
 has_cloned_trigger(Relation partition, Oid trigger_or_constraint)
 {
@@ -175,7 +177,7 @@ has_cloned_trigger(Relation partition, Oid trigger_or_constraint)
 	return false;
 }
 
-/* Has a partition got it from its table? */
+/* Return true if a partition has got it from its table. */
 static bool
 is_inherited(const Replaced *table, Relation partition, Form_pg_depend depend)
 {
@@ -413,7 +415,7 @@ note_indexes(Replaced *table)
 
 /* ---- partitions ---- */
 
-/* Are there grants on it, or on one of its columns? */
+/* Return true if there are grants on it, or on one of its columns. */
 static bool
 has_grants(Relation relation)
 {
@@ -510,7 +512,7 @@ note_partition(Replaced *table, Relation partition)
 		note(table, psprintf("grants on partition %s", quote_identifier(name)));
 }
 
-/* Are the columns of a table and its partition at the same places? */
+/* Return true if the columns of a table and its partition are at the same places. */
 static bool
 same_columns(Relation table, Relation partition)
 {
@@ -527,7 +529,7 @@ same_columns(Relation table, Relation partition)
 	return same;
 }
 
-/* Can one model be made of them? */
+/* Note what keeps one model from being made of the partitions. */
 static void
 note_partitions(Replaced *table)
 {

@@ -236,7 +236,9 @@ staging_raise_changed(const char *process_name, const char *what)
 			 errhint("What a run has made must not be changed before it is published: start another run.")));
 }
 
-/* Has a row of it fewer columns than the table, so that it takes their values from the catalog? */
+/*
+ * Return true if rows may have fewer columns than the table, whose values are in the catalog then.
+ */
 static bool
 staging_has_missing_values(Relation relation)
 {

@@ -48,11 +48,11 @@ extern void staging_drop_all(int32 pipeline_id);
 /*
  * Raise an error unless the table is what the run's step has made, so that its storage can change
  * hands: it is there, in the run's schema and under the step's name; it, and each partition of it,
- * is a table of the current user's, or of "owner" (the published table's, to whom it is given before
- * what that role has defined is built on it; or Invalid), with no rules, no parent but the table
- * itself, and no column whose value is missing in its rows (ALTER TABLE ADD COLUMN ... DEFAULT
- * writes none).
- * People, and steps, can do all of that to it.  Without a lock on it the answer holds for now.
+ * is a table of the current user's, or of "owner" (the published table's, to whom it is given
+ * before what that role has defined is built on it; or Invalid), with no rules, no parent but the
+ * table itself, and no column whose value is missing in its rows (ALTER TABLE ADD COLUMN ...
+ * DEFAULT writes none). People, and steps, can do all of that to it.  Without a lock on it the
+ * answer holds for now.
  */
 extern void staging_check_table(Oid staging, Oid relid, const char *process_name, Oid owner);
 
@@ -62,7 +62,9 @@ extern void staging_check_table(Oid staging, Oid relid, const char *process_name
  */
 extern void staging_let_in(Oid staging, Oid owner);
 
-/* Are the table and all of its partitions logged, so that a crash leaves their rows? */
+/*
+ * Return true if the table and all of its partitions are logged, so that a crash leaves their rows.
+ */
 extern bool staging_table_is_logged(Oid relid);
 
 /*

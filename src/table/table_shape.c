@@ -45,7 +45,7 @@
 
 /* ---- planning ---- */
 
-/* Is the published column what a column of the query would become? */
+/* Return true if the published column is what a column of the query would become. */
 static bool
 is_same_column(Form_pg_attribute published, Form_pg_attribute other)
 {
@@ -91,7 +91,7 @@ hash_partitions(Relation relation, int n)
 	return heaps;
 }
 
-/* Is it partitioned by these columns, and will they stay? */
+/* Return true if it is partitioned by these columns, and they will stay. */
 static bool
 has_partition_key(Relation relation, const TableShape *shape, List *columns)
 {
@@ -149,7 +149,7 @@ plan_columns(TableShape *shape, TupleDesc published, TupleDesc rows)
 }
 
 /*
- * Would ALTER TABLE rewrite the published table when it adds the new columns?
+ * Return true if ALTER TABLE would rewrite the published table when it adds the new columns.
  * It does for domains that have constraints, which hold for no row that is there.
  */
 static bool
@@ -187,7 +187,7 @@ table_shape_first_heap(Oid relid)
 	return relid;
 }
 
-/* Can it take over the storage?  Then shape->heaps are its partitions. */
+/* Return true if it can take over the storage, and set shape->heaps to its partitions. */
 static bool
 keeps_storage(TableShape *shape, Relation published, int partitions, List *key)
 {
@@ -314,7 +314,7 @@ table_shape_imitate(const TableShape *shape, List *relids)
 
 /* ---- comparing ---- */
 
-/* Do the columns fit; if not, would they once some were dropped and added? */
+/* Find out whether the columns fit, or would once some were dropped and added. */
 static ShapeFit
 compare_columns(TupleDesc published, TupleDesc staged)
 {
@@ -411,7 +411,9 @@ compare_relations(Oid published, Oid staged, List **pairs)
 	return fit;
 }
 
-/* Can the columns of the two be told by their numbers?  *rewrites: see would_rewrite. */
+/*
+ * Return true if the columns of the two are told by their numbers.  *rewrites: see would_rewrite.
+ */
 static bool
 columns_correspond(Oid published, Oid staged, bool *rewrites)
 {

@@ -73,7 +73,7 @@ extern List *table_shape_columns(const TableShape *shape);
  */
 extern void table_shape_storage(Oid published, CreateStmt *create);
 
-/* Has the relation a column of this number that is not dropped? */
+/* Return true if the relation has a column of this number that is not dropped. */
 extern bool table_shape_has_column(Oid relid, AttrNumber attnum);
 
 /* The first partition of a table that is a heap; the table itself where it is one. */
