@@ -222,13 +222,12 @@ analyze_tables(List *relids)
 }
 
 /*
- * Statistics of the table, and of its partitions if it has any.  The samples of
- * the partitions are together as large as that of the table: each holds only its
+ * The samples of the partitions are together as large as that of the table: each holds only its
  * share of the values, and samples of the usual size would make n partitions n
  * times as dear as one heap with the same rows.
  */
-static void
-gather_statistics(List *relids)
+void
+materialize_analyze(List *relids)
 {
 	int			npartitions = list_length(relids) - 1;
 
@@ -286,7 +285,7 @@ materialize_query(RawStmt *query, const char *sql,
 		index_match_build(target->table.published, result->relid, target->table.own, indexes);
 		copy_statistics(target->table.published, result->relid);
 	}
-	gather_statistics(relids);
+	materialize_analyze(relids);
 	result->size = step_table_size(result->relid);
 
 	MemoryContextSwitchTo(old);

@@ -59,6 +59,11 @@ extern void materialize_query(RawStmt *query, const char *sql,
 							  MaterializeResult *result);
 
 /*
+ * Gather the statistics of a table, and of its partitions, which follow it in the list.
+ */
+extern void materialize_analyze(List *relids);
+
+/*
  * Sets, for the session, the planner settings that a flag stands for:
  * broadcast: joins are hash joins whose inner side each parallel process builds
  * for itself; partitionwise: partition-wise join and aggregate.  RESET ALL

@@ -39,6 +39,7 @@
 #include "catalog/pg_statistic_ext.h"
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
+#include "execute/freeze.h"
 #include "metastore/catalog.h"
 #include "miscadmin.h"
 #include "publish/foreign_key.h"
@@ -89,7 +90,7 @@ struct Publishing
 	List	   *narrow;			/* of Oid: targets without a wide row, when it was looked */
 	TimestampTz shut_out;		/* when readers began to be held up; 0: they are not */
 	PublishObstacle obstacle;
-	const PublishOutput *stale;
+	List	   *stale;			/* of PublishOutput * */
 };
 
 /* ---- names ---- */
@@ -479,8 +480,8 @@ publish_look(Publishing *publishing, PublishTask *task, Oid target)
 }
 
 /*
- * Return true if the staged table has all indexes and constraints of the published one; where it
- * replaces that, also no others.  Pairs the indexes.
+ * Return true if all snapshots see the rows of the staged table, and it has all indexes and
+ * constraints of the published one; where it replaces that, also no others.  Pairs the indexes.
  */
 static bool
 publish_is_up_to_date(PublishTask *task)
@@ -489,6 +490,8 @@ publish_is_up_to_date(PublishTask *task)
 	Oid			missing;
 	ListCell   *lc;
 
+	if (!freeze_is_done(task->output->relid))
+		return false;
 	if (task->pairs == NIL)
 		return true;
 	task->twins = index_match_pair(task->pairs, task->own, task->output->indexes, replaces,
@@ -673,6 +676,12 @@ publish_left(const Publishing *publishing)
 	return publishing->left;
 }
 
+List *
+publish_stale(const Publishing *publishing)
+{
+	return publishing->stale;
+}
+
 PublishResult
 publish_prepare(Publishing *publishing)
 {
@@ -698,16 +707,13 @@ publish_prepare(Publishing *publishing)
 		PublishTask *task = lfirst(lc);
 
 		if (!publish_is_up_to_date(task))
-		{
-			publishing->stale = task->output;
-			return PUBLISH_STALE;
-		}
-		if (task->fate == PUBLISH_EXCHANGE)
+			publishing->stale = lappend(publishing->stale, task->output);
+		else if (task->fate == PUBLISH_EXCHANGE)
 			publish_plan_exchange(publishing, task);
 		else if (task->fate == PUBLISH_REPLACE)
 			publish_plan_replacement(task);
 	}
-	return publish_probe(publishing);
+	return publishing->stale != NIL ? PUBLISH_STALE : publish_probe(publishing);
 }
 
 /* Return the tables that foreign keys lead to which ALTER TABLE makes again: of Oid. */
@@ -844,24 +850,24 @@ publish_finish(Publishing *publishing)
 	return PUBLISH_OK;
 }
 
-const char *
-publish_catch_up(const Publishing *publishing)
+void
+publish_catch_up(const Publishing *publishing, const PublishOutput *output)
 {
 	const PublishRequest *request = &publishing->request;
-	const PublishOutput *output = publishing->stale;
 	Oid			published = catalog_published(request->pipeline_id, request->target_schema,
 											  output->process_name);
 
-	if (!OidIsValid(published))
-		return output->process_name;
 	LockRelationOid(output->relid, AccessExclusiveLock);
 	(void) find_all_inheritors(output->relid, AccessExclusiveLock, NULL);
 	staging_check_table(request->staging, output->relid, output->process_name,
-						relation_attrs_owner(published));
+						OidIsValid(published) ? relation_attrs_owner(published) : InvalidOid);
+	if (!freeze_is_done(output->relid))
+		freeze_table(output->relid);
+	if (!OidIsValid(published))
+		return;
 	copy_constraints(published, output->relid);
 	index_match_build(published, output->relid,
 					  catalog_output_indexes(request->pipeline_id, request->target_schema,
 											 output->process_name),
 					  output->indexes);
-	return output->process_name;
 }

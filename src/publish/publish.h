@@ -29,7 +29,7 @@ typedef enum PublishResult
 	PUBLISH_OK,
 	PUBLISH_BUSY,				/* a lock was not free: publish_obstacle */
 	PUBLISH_CROSSED,			/* who has the lock waits for one that we have */
-	PUBLISH_STALE				/* people have added something: publish_catch_up */
+	PUBLISH_STALE				/* staged tables have to catch up: publish_stale */
 } PublishResult;
 
 /* What is to be published. */
@@ -103,11 +103,14 @@ extern PublishObstacle publish_obstacle(const Publishing *publishing);
 /* Return the staged tables that stay behind, with their partitions: of Oid. */
 extern List *publish_left(const Publishing *publishing);
 
+/* Return the outputs that have to catch up, after PUBLISH_STALE: of PublishOutput *. */
+extern List *publish_stale(const Publishing *publishing);
+
 /*
- * After PUBLISH_STALE, in a transaction of its own, which the caller commits: build on the staged
- * table what people have added to the published one meanwhile.  Returns the name of the step.
+ * In a transaction of its own, which the caller commits: build on the staged table what people have
+ * added to the published one since the step looked, and freeze what command steps have changed.
  * Raises what copy_constraints and index_match_build do.
  */
-extern const char *publish_catch_up(const Publishing *publishing);
+extern void publish_catch_up(const Publishing *publishing, const PublishOutput *output);
 
 #endif							/* ETL_PUBLISH_H */

@@ -273,24 +273,30 @@ publisher_check_publish_timeout(RunState *run, TimestampTz since,
 }
 
 /*
- * What people have added to a published table since the step looked, the run's table gets, too, in
- * a transaction of its own.  times: how often that has been so.
+ * Staged tables catch up with what people have added to the published ones since the steps looked,
+ * and with what command steps have changed, each in a transaction of its own.  times: how often
+ * that has been so.
  */
 static void
 publisher_catch_up(RunState *run, const Publishing *publishing, int times)
 {
-	const char *step;
+	const PublishOutput *output = NULL;
+	ListCell   *lc;
 
 	AbortOutOfAnyTransaction();
-	run_state_begin(run);
-	run_signal_listen();
-	step = publish_catch_up(publishing);
-	run_signal_ignore();
-	run_state_commit(run);
+	foreach(lc, publish_stale(publishing))
+	{
+		output = lfirst(lc);
+		run_state_begin(run);
+		run_signal_listen();
+		publish_catch_up(publishing, output);
+		run_signal_ignore();
+		run_state_commit(run);
+	}
 	if (times >= PUBLISH_CATCH_UPS)
 		run_state_give_up(run, ETL_RUN_FAILED, ERRCODE_OBJECT_IN_USE,
 						  psprintf("run " INT64_FORMAT " of pipeline \"%s\" could not be published: table \"%s\" is being altered again and again",
-								   run->run_id, run->pipeline->name, step),
+								   run->run_id, run->pipeline->name, output->process_name),
 						  psprintf("Each of %d tries has found a new index or constraint.",
 								   PUBLISH_CATCH_UPS),
 						  "Let that end, and go on with etl.resume.");
