@@ -80,9 +80,13 @@ SELECT * FROM pg_temp.try($$SELECT etl.run('commands', steps => '{creates}')$$);
 -- what hides from the parser lands in the run's schema, and is refused
 SELECT etl.alter_step('commands', 'creates', $${"sql_query": "DO 'BEGIN CREATE TABLE made_hidden (k int); END'"}$$);
 SELECT * FROM pg_temp.try($$SELECT etl.run('commands', steps => '{creates}')$$);
-SELECT etl.alter_step('commands', 'creates', $${"sql_query": "CREATE FUNCTION made_hidden() RETURNS int LANGUAGE sql AS 'SELECT 1'"}$$);
-SELECT * FROM pg_temp.try($$SELECT etl.run('commands', steps => '{creates}')$$);
 SELECT * FROM pg_temp.run_said('commands');
+-- functions, types and the like are made where tables are
+SELECT etl.alter_step('commands', 'creates', $${"sql_query": "CREATE FUNCTION made_function() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE made_type AS (n int); CREATE TYPE made_enum AS ENUM ('a'); CREATE TYPE made_range AS RANGE (subtype = int8); CREATE DOMAIN made_domain AS int; CREATE AGGREGATE made_aggregate (int) (SFUNC = int4pl, STYPE = int); CREATE TABLE made_table AS SELECT made_function() AS f, NULL::made_type AS t, 'a'::made_enum AS e, 1::made_domain AS d, made_aggregate(1) AS s"}$$);
+SELECT * FROM pg_temp.try($$SELECT etl.run('commands', steps => '{creates}')$$);
+SELECT p.oid::regprocedure FROM pg_proc p WHERE proname IN ('made_function', 'made_aggregate') ORDER BY proname COLLATE "C";
+SELECT t.oid::regtype FROM pg_type t WHERE typname ~ '^made_(type|enum|range|domain)$' ORDER BY typname COLLATE "C";
+SELECT f, t, e, d, s FROM commands.made_table;
 SELECT etl.alter_step('commands', 'creates', $${"sql_query": "DO 'BEGIN CREATE TABLE commands.made_hidden (k int); CREATE TEMP TABLE made_temp (k int); END'"}$$);
 SELECT * FROM pg_temp.try($$SELECT etl.run('commands', steps => '{creates}')$$);
 SELECT relnamespace::regnamespace, relname FROM pg_class WHERE relname ~ '^made_(hidden|temp)';
@@ -177,6 +181,33 @@ SELECT pg_temp.define('commands', 'twice', 'INSERT INTO deferred VALUES (1), (1)
 SELECT * FROM pg_temp.try($$SELECT etl.run('commands')$$);
 SELECT step, attempt, status, count_rows, sqlstate, error FROM pg_temp.steps('commands');
 SELECT count(*) FROM deferred;
+SELECT pg_temp.forget('commands');
+
+-- ---- what is made over a table of the run is not dropped with it in silence
+
+SELECT pg_temp.define('commands', 'base', 'SELECT 1 AS x', 'other', 'SELECT 2 AS y');
+SELECT etl.add_step('commands', 'viewed', 'CREATE VIEW over_base AS SELECT x FROM base');
+SELECT etl.add_step('commands', 'viewed', 'CREATE MATERIALIZED VIEW over_base AS SELECT x FROM commands.base');
+SELECT etl.add_step('commands', 'viewed', 'CREATE FUNCTION over_base() RETURNS int RETURN (SELECT x FROM base)');
+SELECT etl.add_step('commands', 'ruled', 'CREATE RULE over_base AS ON INSERT TO commands_source.audit DO ALSO SELECT * FROM base');
+-- not seen before it is executed; temporary ones go with the step
+SELECT etl.add_step('commands', 'hides', $$DO 'BEGIN CREATE VIEW commands_source.over_base AS SELECT x FROM base; END'$$, depends_on => '{base}');
+SELECT etl.add_step('commands', 'temporary', 'CREATE TEMP VIEW brief AS SELECT y FROM other; SELECT * FROM brief');
+SELECT * FROM pg_temp.try($$SELECT etl.run('commands', steps => '{temporary,other}')$$);
+SELECT * FROM pg_temp.try($$SELECT etl.run('commands')$$);
+SELECT step, status, sqlstate, error FROM pg_temp.steps('commands');
+SELECT to_regclass('commands_source.over_base');
+-- a step that reads nothing of the run by name
+SELECT etl.alter_step('commands', 'hides', $${"sql_query": "DO 'BEGIN EXECUTE format($q$CREATE VIEW commands_source.over_base AS SELECT x FROM %I.base$q$, (current_schemas(false))[1]); END'"}$$);
+SELECT * FROM pg_temp.try($$SELECT etl.run('commands')$$);
+SELECT * FROM pg_temp.run_said('commands');
+-- what is left of the run is not dropped while the view is there
+SELECT * FROM pg_temp.try($$SELECT etl.run('commands')$$);
+SELECT * FROM pg_temp.try($$SELECT etl.drop_pipeline('commands')$$);
+SELECT * FROM commands_source.over_base;
+DROP VIEW commands_source.over_base;
+SELECT etl.drop_step('commands', 'hides');
+SELECT * FROM pg_temp.try($$SELECT etl.run('commands')$$);
 SELECT pg_temp.forget('commands');
 
 DROP SCHEMA commands_source CASCADE;

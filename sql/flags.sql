@@ -4,20 +4,22 @@
 \set helpers :srcdir '/test/sql/helpers.sql'
 \set ECHO none
 \i :helpers
--- The nodes of a kept plan, the outermost first, with the rows they returned.
+-- The nodes of a kept plan, the outermost first, with the rows they returned; not of those that
+-- several processes may execute, as it is up to chance whether they do.
 CREATE FUNCTION pg_temp.nodes(plan json) RETURNS SETOF text LANGUAGE sql AS $$
 	WITH RECURSIVE node AS (
-		SELECT ARRAY[s.n] AS place, s.statement -> 'Plan' AS node
+		SELECT ARRAY[s.n] AS place, s.statement -> 'Plan' AS node, false AS shared
 		FROM json_array_elements(plan) WITH ORDINALITY AS s(statement, n)
 		UNION ALL
-		SELECT node.place || p.n, p.plan
+		SELECT node.place || p.n, p.plan, node.shared OR node.node ->> 'Node Type' LIKE 'Gather%'
 		FROM node, json_array_elements(node.node -> 'Plans') WITH ORDINALITY AS p(plan, n))
 	SELECT repeat('  ', cardinality(place) - 1)
 		|| CASE WHEN (node ->> 'Parallel Aware')::bool THEN 'Parallel ' ELSE '' END
 		|| (node ->> 'Node Type')
 		|| coalesce(' on ' || (node ->> 'Relation Name'), '')
 		|| CASE WHEN node -> 'Actual Rows' IS NULL THEN ' (not executed)'
-			WHEN (node ->> 'Actual Loops')::int > 1 THEN ' (several processes)'
+			WHEN shared THEN ' (several processes)'
+			WHEN (node ->> 'Actual Loops')::int > 1 THEN ' (several times)'
 			ELSE ' rows=' || (node ->> 'Actual Rows')::numeric::int END
 	FROM node ORDER BY place
 $$;

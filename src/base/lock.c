@@ -154,12 +154,19 @@ lock_run(int64 run_id)
 }
 
 void
-lock_release(int32 pipeline_id, int64 run_id)
+lock_release_pipeline(int32 pipeline_id)
 {
 	LOCKTAG		tag;
 
 	lock_pipeline_tag(&tag, pipeline_id);
 	LockRelease(&tag, ExclusiveLock, true);
+}
+
+void
+lock_release_run(int64 run_id)
+{
+	LOCKTAG		tag;
+
 	lock_run_tag(&tag, run_id);
 	LockRelease(&tag, ExclusiveLock, true);
 }

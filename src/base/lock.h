@@ -26,10 +26,11 @@ extern void lock_run(int64 run_id);
 extern bool lock_pipeline_in_transaction(int32 pipeline_id);
 
 /*
- * Gives both up, the pipeline's first: who has waited for the run's can have the
- * pipeline's at once.
+ * Give them up.  The pipeline's goes first: who has waited for the run's can have the pipeline's at
+ * once.
  */
-extern void lock_release(int32 pipeline_id, int64 run_id);
+extern void lock_release_pipeline(int32 pipeline_id);
+extern void lock_release_run(int64 run_id);
 
 /*
  * Take the lock of the whole server under which a session gets a run its first processes: one run

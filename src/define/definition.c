@@ -357,6 +357,34 @@ check_self_reference(const Pipeline *pipeline, const Step *step, const List *ref
 	}
 }
 
+/* What would outlive the run, and be bound to a table that goes with it. */
+static void
+check_bound(const Pipeline *pipeline, const List *refs)
+{
+	ListCell   *lc;
+
+	foreach(lc, refs)
+	{
+		const RefName *ref = lfirst(lc);
+		EtlStepKind kind;
+		int32		step_id;
+		int32		repartition;
+
+		if (ref->schema != NULL && strcmp(ref->schema, pipeline->target_schema) != 0)
+			continue;
+		if (!catalog_lookup_step(pipeline->id, pipeline->version, ref->name, &step_id, &kind,
+								 &repartition) ||
+			kind != ETL_STEP_QUERY)
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_ETL_INVALID_PIPELINE),
+				 errmsg("a command step cannot create a view, rule or function over the table of step \"%s\"",
+						ref->name),
+				 errdetail("It would be bound to the table that this one run makes, and dropped with it."),
+				 errhint("Create it outside of the pipeline over the published table, which keeps its OID; or make it a query step.")));
+	}
+}
+
 static List *
 refs_to_text(const List *refs)
 {
@@ -424,6 +452,7 @@ definition_check_step(const Pipeline *pipeline, Step *step)
 
 	check_self_reference(pipeline, step, refs->reads);
 	check_self_reference(pipeline, step, refs->writes);
+	check_bound(pipeline, refs->bound);
 	foreach(lc, step->checks)
 		add_check_reads(pipeline, step, lfirst(lc));
 	if (names_contain(step->depends_on, step->process_name))

@@ -290,10 +290,11 @@ note_reference(RefsContext *context, const char *schema, const char *name,
 	RefsNameEntry *entry;
 	int		   *first;
 
-	if (use == REF_COLUMN)
+	if (use == REF_COLUMN || use == REF_OBJECT)
 		return NULL;
 
 	entry = refs_find_name(context, schema, name, true);
+	entry->bound |= context->binds && use == REF_READ;
 	first = use == REF_READ ? &entry->read_at : &entry->written_at;
 	if (*first < 0 || location < *first)
 		*first = location;
@@ -313,7 +314,7 @@ retarget_reference(RefsContext *context, const char *schema, const char *name,
 {
 	const RefsTarget *target = context->visit_arg;
 
-	return target->function(schema, name, use == REF_CREATE, target->arg);
+	return target->function(schema, name, use == REF_CREATE || use == REF_OBJECT, target->arg);
 }
 
 
@@ -359,9 +360,12 @@ compare_positions(const ListCell *a, const ListCell *b)
 	return left->sequence < right->sequence ? -1 : 1;
 }
 
-/* The names that were read or written, as a list in the current context. */
+/*
+ * Return the names that were read or written as a list in the current context.  bound: those alone
+ * that a view or the like is bound to.
+ */
 static List *
-collect_names(RefsContext *context, RefUse use)
+collect_names(RefsContext *context, RefUse use, bool bound)
 {
 	HASH_SEQ_STATUS status;
 	RefsNameEntry *entry;
@@ -373,7 +377,7 @@ collect_names(RefsContext *context, RefUse use)
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
 		entry->position = use == REF_READ ? entry->read_at : entry->written_at;
-		if (entry->position >= 0)
+		if (entry->position >= 0 && (!bound || entry->bound))
 			entries = lappend(entries, entry);
 	}
 	list_sort(entries, compare_positions);
@@ -431,8 +435,9 @@ refs_analyze(const char *sql)
 	MemoryContextSwitchTo(caller_context);
 
 	refs = palloc(sizeof(StepRefs));
-	refs->reads = collect_names(&context, REF_READ);
-	refs->writes = collect_names(&context, REF_WRITE);
+	refs->reads = collect_names(&context, REF_READ, false);
+	refs->writes = collect_names(&context, REF_WRITE, false);
+	refs->bound = collect_names(&context, REF_READ, true);
 	if (is_only_one && may_refuse_block)
 		refs->kind = ETL_STEP_COMMAND_ALONE;
 	else if (is_only_one && !context.saw_change &&

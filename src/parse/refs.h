@@ -33,6 +33,7 @@ typedef struct StepRefs
 	EtlStepKind kind;
 	List	   *reads;			/* of RefName *, no duplicates, in order of appearance */
 	List	   *writes;			/* the same; see refs_analyze */
+	List	   *bound;			/* of these, what views, rules and the like are bound to */
 } StepRefs;
 
 /*
@@ -81,9 +82,9 @@ extern List *refs_parse(const char *sql);
 extern StepRefs *refs_analyze(const char *sql);
 
 /*
- * Called for each reference.  created: the statement makes a relation of that
- * name.  Returns the schema that the reference shall have, an empty string to take
- * its schema away, or NULL to leave it alone.  The string is copied.
+ * Called for each reference.  created: the statement makes a relation of that name, or a function,
+ * type or the like whose name has no schema.  Returns the schema that the reference shall have, an
+ * empty string to take its schema away, or NULL to leave it alone.  The string is copied.
  */
 typedef const char *(*RefsTargetFunction) (const char *schema, const char *name,
 										   bool created,

@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_class.h"
 #include "commands/defrem.h"
 #include "nodes/value.h"
 
@@ -65,6 +66,7 @@ static bool
 walk_query_holder(RefsContext *context, Node *statement)
 {
 	bool		save_definition = context->definition;
+	bool		save_binds = context->binds;
 	bool		save_params = context->params_allowed;
 	ListCell   *lc;
 
@@ -74,20 +76,22 @@ walk_query_holder(RefsContext *context, Node *statement)
 			{
 				CreateTableAsStmt *stmt = (CreateTableAsStmt *) statement;
 
+				context->binds = context->binds || stmt->objtype == OBJECT_MATVIEW;
 				refs_walk_statement(context, stmt->query);
 				refs_visit_created(context, stmt->into->rel, false);
 			}
-			return true;
+			break;
 
 		case T_ViewStmt:
 			{
 				ViewStmt   *stmt = (ViewStmt *) statement;
 
 				/* A view on a temporary table is a temporary view. */
+				context->binds = stmt->view->relpersistence != RELPERSISTENCE_TEMP;
 				refs_walk_statement(context, stmt->query);
 				refs_visit_created(context, stmt->view, context->saw_temporary);
 			}
-			return true;
+			break;
 
 		case T_CopyStmt:
 			{
@@ -132,8 +136,12 @@ walk_query_holder(RefsContext *context, Node *statement)
 			{
 				Node	   *body = ((CreateFunctionStmt *) statement)->sql_body;
 
+				((CreateFunctionStmt *) statement)->funcname =
+					refs_visit_object(context, ((CreateFunctionStmt *) statement)->funcname);
+
 				/* RETURN expression, or BEGIN ATOMIC: a list in a list */
 				context->definition = true;
+				context->binds = true;
 				context->params_allowed = true;
 				if (body != NULL && IsA(body, List))
 				{
@@ -155,6 +163,7 @@ walk_query_holder(RefsContext *context, Node *statement)
 
 				refs_visit_rangevar(context, stmt->relation, REF_WRITE);
 				context->definition = true;
+				context->binds = true;
 				(void) refs_walk_node(stmt->whereClause, context);
 				foreach(lc, stmt->actions)
 					refs_walk_statement(context, (Node *) lfirst(lc));
@@ -166,6 +175,7 @@ walk_query_holder(RefsContext *context, Node *statement)
 	}
 
 	context->definition = save_definition;
+	context->binds = save_binds;
 	context->params_allowed = save_params;
 	return true;
 }
@@ -443,6 +453,57 @@ walk_definition(RefsContext *context, Node *statement)
 
 
 /*
+ * Definitions of other things, whose names are given a schema as those of relations are.  Returns
+ * false for other statements.
+ */
+static bool
+walk_object_definition(RefsContext *context, Node *statement)
+{
+	List	  **names;
+
+	switch (nodeTag(statement))
+	{
+		case T_DefineStmt:		/* aggregates, operators, types, text search, collations */
+			names = &((DefineStmt *) statement)->defnames;
+			break;
+		case T_CreateDomainStmt:
+			names = &((CreateDomainStmt *) statement)->domainname;
+			break;
+		case T_CreateEnumStmt:
+			names = &((CreateEnumStmt *) statement)->typeName;
+			break;
+		case T_CreateRangeStmt:
+			names = &((CreateRangeStmt *) statement)->typeName;
+			break;
+		case T_CreateConversionStmt:
+			names = &((CreateConversionStmt *) statement)->conversion_name;
+			break;
+		case T_CreateOpClassStmt:
+			names = &((CreateOpClassStmt *) statement)->opclassname;
+			break;
+		case T_CreateOpFamilyStmt:
+			names = &((CreateOpFamilyStmt *) statement)->opfamilyname;
+			break;
+		case T_CompositeTypeStmt:
+			{
+				RangeVar   *type = ((CompositeTypeStmt *) statement)->typevar;
+				List	   *name = list_make1(makeString(type->relname));
+
+				if (type->schemaname == NULL)
+					name = refs_visit_object(context, name);
+				if (list_length(name) == 2)
+					type->schemaname = strVal(linitial(name));
+			}
+			return true;
+		default:
+			return false;
+	}
+	*names = refs_visit_object(context, *names);
+	return true;
+}
+
+
+/*
  * Statements about relations that exist
  */
 
@@ -667,6 +728,7 @@ void
 refs_walk_utility(RefsContext *context, Node *statement)
 {
 	if (!walk_query_holder(context, statement) &&
-		!walk_definition(context, statement))
+		!walk_definition(context, statement) &&
+		!walk_object_definition(context, statement))
 		walk_relation_command(context, statement);
 }

@@ -57,6 +57,7 @@ refs_find_name(RefsContext *context, const char *schema, const char *name, bool 
 		entry->temporary = false;
 		entry->read_at = -1;
 		entry->written_at = -1;
+		entry->bound = false;
 		entry->position = -1;
 		entry->sequence = (int) hash_get_num_entries(context->names);
 	}
@@ -154,6 +155,22 @@ refs_visit_created(RefsContext *context, RangeVar *relation, bool temporary)
 	}
 	else
 		refs_visit_rangevar(context, relation, REF_CREATE);
+}
+
+/*
+ * The name of something else than a relation that a statement makes, as a list of strings.  Returns
+ * the list, with a schema in front if it has none.
+ */
+List *
+refs_visit_object(RefsContext *context, List *names)
+{
+	const char *schema;
+
+	if (list_length(names) != 1)
+		return names;
+	schema = context->visit(context, NULL, strVal(linitial(names)), REF_OBJECT,
+							context->statement_location);
+	return schema != NULL ? lcons(makeString(pstrdup(schema)), names) : names;
 }
 
 /*

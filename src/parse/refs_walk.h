@@ -23,6 +23,7 @@ typedef enum RefUse
 	REF_READ,					/* its rows or its definition are needed */
 	REF_WRITE,					/* its rows or its definition are changed */
 	REF_CREATE,					/* it is made: it need not be there before */
+	REF_OBJECT,					/* no relation: a function, type or the like that is made */
 	REF_COLUMN					/* qualifies a column of a table that FROM names as well */
 } RefUse;
 
@@ -44,6 +45,7 @@ typedef struct RefsNameEntry
 	int			read_at;		/* first byte of the first read */
 	int			written_at;		/* the same for writes */
 	int			position;		/* what the list in the making is sorted by */
+	bool		bound;			/* a view or the like is bound to it */
 } RefsNameEntry;
 
 typedef struct RefsContext RefsContext;
@@ -68,6 +70,7 @@ struct RefsContext
 	const char *new_schema;		/* inside CREATE SCHEMA: its name */
 	bool		params_allowed; /* $1 belongs to the statement (PREPARE ...) */
 	bool		definition;		/* described or defined here, not executed */
+	bool		binds;			/* the query of something that outlives the step */
 
 	/* What the walk saw. */
 	bool		saw_temporary;	/* the statement uses a temporary table */
@@ -117,6 +120,8 @@ extern void refs_visit_rangevar(RefsContext *context, RangeVar *relation, RefUse
 extern void refs_visit_created(RefsContext *context, RangeVar *relation, bool temporary);
 extern List *refs_visit_string_list(RefsContext *context, List *names, int extra,
 									RefUse use, int location);
+
+extern List *refs_visit_object(RefsContext *context, List *names);
 
 extern bool refs_is_temporary_schema(const char *schema);
 

@@ -34,6 +34,7 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_publication.h"
 #include "catalog/pg_statistic_ext.h"
@@ -474,8 +475,9 @@ publish_look(Publishing *publishing, PublishTask *task, Oid target)
 	if (publish_lock_tree(publishing, task->output->relid, AccessExclusiveLock,
 						  false) != PUBLISH_OK)
 		return PUBLISH_BUSY;
-	/* once more: now nobody can change it */
+	/* once more: now nobody can change it, or create anything that depends on it */
 	staging_check_table(request->staging, task->output->relid, name, owner);
+	dependants_check_staged(task->output->relid, request->staging);
 	return OidIsValid(task->old) ? publish_look_at_old(publishing, task, target) : PUBLISH_OK;
 }
 

@@ -123,6 +123,7 @@ coordinator_take_turn(RunState *run, const char *pipeline)
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(run->context);
 
+	run->has_turn = free;
 	if (!free && run->request->conflict == ETL_CONFLICT_ERROR)
 		ereport(ERROR,
 				(errcode(ERRCODE_ETL_RUN_CONFLICT),
@@ -303,6 +304,9 @@ coordinator_refuse(RunState *run, ErrorData *error)
 			error->hint = pstrdup("A run that waits for another one is also cancelled when that one needs a lock of the waiting session's: commit before the run.");
 	}
 
+	/* as at the end of a run */
+	if (run->has_turn)
+		lock_release_pipeline(run->request->pipeline_id);
 	answer.kind = REQUEST_ERROR;
 	answer.sqlerrcode = error->sqlerrcode;
 	answer.message = error->message;
@@ -473,7 +477,8 @@ coordinator_end_run(RunState *run)
 	}
 
 	/* whoever gets the answer must be able to start the next run at once */
-	lock_release(run->pipeline->id, run->run_id);
+	lock_release_pipeline(run->pipeline->id);
+	lock_release_run(run->run_id);
 	coordinator_answer(run);
 }
 

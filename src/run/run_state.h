@@ -52,6 +52,7 @@ typedef struct RunState
 	DagRun	   *dag;
 	RunStep    *steps;
 
+	bool		has_turn;		/* it has the pipeline's lock */
 	int64		run_id;
 	TimestampTz started;
 	Oid			staging;

@@ -54,6 +54,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
+#include "table/dependants.h"
 #include "table/staging.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
@@ -77,6 +78,7 @@ typedef struct Attempt
 	List	   *lost;			/* of Oid: tables that are empty since a crash */
 	Oid			published;		/* the table whose place the step's will take */
 	List	   *own_indexes;	/* of char *: those of its indexes that are the step's */
+	List	   *staged;			/* of char *: tables of the run that it names */
 	LocalTransactionId lxid;	/* of the transaction that executes it; 0: none yet */
 	bool		inserted;		/* is the RUNNING row committed? */
 	bool		importing;		/* it is taking on the run's snapshot */
@@ -169,6 +171,8 @@ worker_resolve(const char *schema, const char *name, bool created, void *arg)
 		attempt->reads_partitions = true;
 	if (!run_shmem_is_selected(worker_run, step_id))
 		return worker_pipeline->target_schema;
+	if (!names_contain(attempt->staged, name))
+		attempt->staged = lappend(attempt->staged, pstrdup(name));
 	return staging_name(worker_run->staging);
 }
 
@@ -324,6 +328,24 @@ worker_execute_query(Attempt *attempt)
 		source_check_unchanged(relids, worker_run->staging);
 }
 
+/*
+ * What a command has made over a table of the run, a view say, would show rows before they are
+ * published, and go with the run.
+ */
+static void
+worker_check_dependants(const Attempt *attempt)
+{
+	ListCell   *lc;
+
+	foreach(lc, attempt->staged)
+	{
+		Oid			relid = get_relname_relid(lfirst(lc), worker_run->staging);
+
+		if (OidIsValid(relid))
+			dependants_check_staged(relid, worker_run->staging);
+	}
+}
+
 static void
 worker_execute(Attempt *attempt)
 {
@@ -344,6 +366,7 @@ worker_execute(Attempt *attempt)
 			command_execute(attempt->statements, attempt->step->sql_query,
 							attempt->step->kind == ETL_STEP_COMMAND_ALONE);
 		session_settle();
+		worker_check_dependants(attempt);
 	}
 }
 

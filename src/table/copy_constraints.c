@@ -18,6 +18,7 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "table/alter_table.h"
 #include "table/relation_attrs.h"
 #include "table/table_shape.h"

@@ -35,6 +35,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "storage/lmgr.h"
+#include "table/dependants.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -176,6 +177,7 @@ staging_drop_tables(Oid staging, const List *keep, bool with_schema, bool wait)
 		{
 			ObjectAddress object;
 
+			dependants_check_staged(lfirst_oid(lc), staging);
 			if (!wait && !staging_try_lock(lfirst_oid(lc), NULL))
 			{
 				in_use = true;
@@ -218,9 +220,12 @@ staging_drop_all(int32 pipeline_id)
 {
 	Oid			staging = staging_find(pipeline_id);
 	ObjectAddress object;
+	ListCell   *lc;
 
 	if (!OidIsValid(staging))
 		return;
+	foreach(lc, staging_relations(staging, NIL, INT_MAX))
+		dependants_check_staged(lfirst_oid(lc), staging);
 	ObjectAddressSet(object, NamespaceRelationId, staging);
 	performDeletion(&object, DROP_CASCADE,
 					PERFORM_DELETION_INTERNAL | PERFORM_DELETION_QUIETLY);
@@ -405,6 +410,7 @@ staging_drop_table(Oid relid)
 
 	if (!staging_try_lock(relid, NULL))
 		return false;
+	dependants_check_staged(relid, get_rel_namespace(relid));
 	ObjectAddressSet(object, RelationRelationId, relid);
 	performDeletion(&object, DROP_CASCADE,
 					PERFORM_DELETION_INTERNAL | PERFORM_DELETION_QUIETLY);
